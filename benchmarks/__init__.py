@@ -1,0 +1,1 @@
+"""Measured throughput and latency: `make bench`, or `python -m benchmarks --help`."""

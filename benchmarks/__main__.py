@@ -1,0 +1,95 @@
+"""`python -m benchmarks`: the figures of this machine as tables (at most five minutes)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import latency, throughput
+from benchmarks.latency import Latency
+from benchmarks.machine import facts
+from benchmarks.throughput import Throughput
+from benchmarks.workload import SHAPES
+from streams.runtime import broker
+
+
+def main() -> int:
+    """Measure and print; 1 if a run's event log was not right."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    names = [shape.name for shape in SHAPES]
+    parser.add_argument("--shape", choices=names, action="append", help="only these shapes")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--no-latency", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    options = parser.parse_args()
+    console = Console()
+    runs: list[Throughput] = []
+    hop: Latency | None = None
+    with tempfile.TemporaryDirectory(prefix="cimstream-bench-") as name:
+        folder = Path(name)
+        settings = broker.BrokerSettings(data_folder=folder / "kafka", port=0)
+        with broker.broker_for(settings, os.environ) as info:
+            subprocess.run(
+                [sys.executable, "-m", "streams.cli", "topics", "apply"],
+                env={**os.environ, "CIMSTREAM_BOOTSTRAP": info.bootstrap},
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+            for shape in SHAPES:
+                if shape.name in (options.shape or names):
+                    with console.status(f"{shape.name}: {shape.messages:,} messages"):
+                        runs.append(
+                            throughput.measure(info.bootstrap, folder, shape, options.workers)
+                        )
+            if not options.no_latency:
+                with console.status("latency"):
+                    hop = latency.measure(info.bootstrap, folder)
+            kafka = info.version or "as found"
+    known = {**facts(), "kafka": kafka}
+    _show(console, runs, hop, known)
+    if options.json:
+        document = {"facts": known, "throughput": [asdict(run) for run in runs],
+                    "latency": asdict(hop) if hop else None}  # fmt: skip
+        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    return 0 if all(run.right for run in runs) else 1
+
+
+def _show(
+    console: Console, runs: list[Throughput], hop: Latency | None, known: dict[str, str]
+) -> None:
+    table = Table(title="Exactly once, with everything on; 2 % repeats", title_justify="left")
+    for name in ("shape", "workers", "k readings/s", "messages/s", "MB/s", "CPU-s per M readings",
+                 "peak MB", "log"):  # fmt: skip
+        table.add_column(name, justify="left" if name in ("shape", "log") else "right")
+    for run in runs:
+        table.add_row(
+            run.shape,
+            str(run.workers),
+            f"{run.readings_per_s / 1000:,.0f}",
+            f"{run.messages_per_s:,.0f}",
+            f"{run.mb_per_s:,.0f}",
+            f"{run.cpu_s_per_million:.2f}",
+            f"{run.peak_mb:,.0f}",
+            "right" if run.right else f"{run.events} of {run.expected}",
+        )
+    console.print(table)
+    if hop:
+        console.print(
+            f"One hop at {latency.RATE_PER_S} messages/s: p50 {hop.p50_ms:.1f} ms, "
+            f"p90 {hop.p90_ms:.1f} ms, p99 {hop.p99_ms:.1f} ms, max {hop.max_ms:.1f} ms",
+            highlight=False,
+        )
+    console.print(", ".join(f"{name} {value}" for name, value in known.items()), style="dim")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""The pipeline under measurement: `cimstream run` as its users start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import Final
+
+from confluent_kafka import Consumer, TopicPartition
+
+PATIENCE_S: Final = 120.0
+_CHECK_S: Final = 0.03
+GROUP: Final = "intake"
+
+
+class Workers:
+    """The worker processes of one `cimstream run`."""
+
+    def __init__(self, process: subprocess.Popen[str], count: int) -> None:
+        self.pids: list[int] = []
+        lines: Queue[str] = Queue()
+
+        def read() -> None:
+            assert process.stderr is not None
+            for line in process.stderr:
+                lines.put(line)
+
+        Thread(target=read, daemon=True).start()
+        while len(self.pids) < count:
+            line = lines.get(timeout=PATIENCE_S)
+            entry: dict[str, object] = json.loads(line) if line.startswith("{") else {}
+            if entry.get("event") == "worker started":
+                self.pids.append(int(str(entry["pid"])))
+
+
+@contextmanager
+def workers(bootstrap: str, folder: Path, count: int) -> Iterator[Workers]:
+    """Run so many workers of I7; end them at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streams.cli", "run", "--interface", "I7",
+         "--workers", str(count), "--state-folder", str(folder), "--http-port", "0"],
+        env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap,
+             "CIMSTREAM__LOGGING__FORMAT": "json"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    try:
+        yield Workers(process, count)
+    finally:
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+class Progress:
+    """The committed offsets of intake."""
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+        self._consumer: Consumer = Consumer(
+            {"bootstrap.servers": bootstrap, "group.id": GROUP, "enable.auto.commit": False}
+        )
+        self._wanted = [TopicPartition(topic, number) for number in range(partitions)]
+
+    def committed(self) -> Mapping[int, int]:
+        """Next offset per partition."""
+        found = self._consumer.committed(self._wanted, PATIENCE_S)
+        return {at.partition: at.offset for at in found}
+
+    def await_covered(self, last: Mapping[int, int]) -> None:
+        """Until everything up to and including the `last` offsets is committed."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not self._covers(last):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the workers do not get through")
+            time.sleep(_CHECK_S)
+
+    def _covers(self, last: Mapping[int, int]) -> bool:
+        committed = self.committed()
+        return all(committed[partition] > offset for partition, offset in last.items())
+
+    def close(self) -> None:
+        """Let go."""
+        self._consumer.close()

@@ -1,0 +1,1 @@
+"""Messages that arrive as files in a folder, one message per file."""

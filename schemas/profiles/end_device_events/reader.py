@@ -1,0 +1,71 @@
+"""EndDeviceEvents: payload -> canonical events, object by object.
+
+Lives here: the rules of the noun beyond its XSD, and the key of an event. Must not live
+here: the mapping of single elements (see `parts`).
+
+Invariant: the key is the device the event is about, so that all events of one device stay
+in order: its asset, else its usage point, else the event's own mRID.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from lxml import etree
+
+from schemas.avro import encode_body
+from schemas.profiles import keys, parts
+from schemas.profiles.model import Outcome
+from schemas.profiles.objects import Draft, read_objects
+from schemas.profiles.places import Findings
+from schemas.profiles.validation import ObjectSchema
+
+NOUN: Final = "EndDeviceEvents"
+SCHEMA: Final = "EndDeviceEvent"
+
+
+class EndDeviceEventsProfile:
+    """See `schemas.profiles.model.Profile`."""
+
+    noun: str = NOUN
+
+    def __init__(self) -> None:
+        self._schema = ObjectSchema(
+            Path(__file__).with_name("profile.xsd"),
+            NOUN,
+            {"EndDeviceEventType": "event_type_missing"},
+        )
+
+    def read(self, payload: etree._Element) -> Outcome:
+        """Check and map each EndDeviceEvent.
+
+        An event is rejected with `profile_violation`, `event_type_missing`,
+        `timestamp_invalid`, `timestamp_without_zone` or `meter_missing` (there is nothing to
+        key it by).
+
+        Raises:
+            MessageError: `noun_unknown`.
+        """
+        space = f"{{{self._schema.namespace_of(payload)}}}"
+        types = parts.definitions(payload, "EndDeviceEventType", space, *parts.EVENT_TYPE_FIELDS)
+
+        def read_event(element: etree._Element, findings: Findings) -> list[Draft]:
+            record = parts.event(element, space, types, findings)
+            return draft(record, element, findings)
+
+        return read_objects(payload, self._schema, space + "EndDeviceEvent", read_event)
+
+
+def draft(record: parts.Record, element: etree._Element, findings: Findings) -> list[Draft]:
+    """The event to emit; none where `findings` has problems or gets `meter_missing` here.
+
+    The subject is the event's asset, else its usage point, else the meter that carried it,
+    else the event itself.
+    """
+    about = (record["assets"], record["usagePoint"], record["meter"])
+    itself = {"mRID": record["mRID"], "names": []}
+    key = keys.first_key(*about, itself)
+    if key is None:
+        findings.add("meter_missing", element, "neither Assets, UsagePoint nor mRID")
+    if key is None or findings.problems:
+        return []
+    return [Draft(NOUN, key, encode_body(SCHEMA, record))]

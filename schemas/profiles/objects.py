@@ -1,0 +1,56 @@
+"""Reading a payload object by object: the good ones pass, each bad one is rejected alone.
+
+Lives here: the loop and the numbering. Must not live here: anything about one noun.
+Invariant: items are numbered in the order of the payload, from 0, without gaps.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lxml import etree
+
+from schemas.profiles.model import Item, Outcome, RejectedObject
+from schemas.profiles.places import Findings
+from schemas.profiles.validation import ObjectSchema
+
+
+class Draft(NamedTuple):
+    """An item that has no number yet."""
+
+    noun: str
+    key: bytes
+    body: bytes
+
+
+ReadObject = Callable[[etree._Element, Findings], list[Draft]]  # noqa: SLF001 - its name in lxml
+
+
+def read_objects(
+    payload: etree._Element, schema: ObjectSchema, carrier: str, read: ReadObject
+) -> Outcome:
+    """Check each child of the payload and map those named `carrier` (a full tag).
+
+    `read` is called for elements that the XSD accepts; where it adds to the findings, its
+    drafts are dropped and the object is rejected. Other children are type definitions, which
+    are objects only when they are invalid, and then rejected.
+
+    Raises:
+        MessageError: `noun_unknown`, from `schema`.
+    """
+    namespace = schema.namespace_of(payload)
+    outcome = Outcome()
+    for position, element in enumerate(payload):
+        problems = schema.problems(element, namespace)
+        if element.tag == carrier and not problems:
+            findings = Findings()
+            drafts = read(element, findings)
+            problems = tuple(findings.problems)
+            if not problems:
+                first = len(outcome.items)
+                outcome.items += [Item(*draft, first + n) for n, draft in enumerate(drafts)]
+        if element.tag == carrier or problems:
+            outcome.objects += 1
+        if problems:
+            xml = etree.tostring(element, with_tail=False)
+            outcome.rejected.append(RejectedObject(position, problems, xml))
+    return outcome

@@ -1,0 +1,187 @@
+"""The elements that several profiles share: names, meters, usage points, events.
+
+Lives here: XML that has passed the XSD -> dicts with the field names of the Avro schemas.
+Must not live here: the order of elements (the XSD has checked it), keys, encoding.
+
+Invariant: a text is stripped of white space around it, and an empty text is None; times
+are Unix epoch milliseconds UTC.
+"""
+
+from typing import Any
+
+from lxml import etree
+
+from schemas.codes import EventTypeCode
+from schemas.profiles.places import Findings, local_name
+from schemas.times import TimestampError, to_epoch_ms
+
+Record = dict[str, Any]
+# XML's white space; str.strip() alone would also take characters that XML counts as text.
+SPACE = " \t\r\n"
+
+
+def text_of(element: etree._Element | None) -> str | None:
+    """The text of a leaf."""
+    if element is None or element.text is None:
+        return None
+    return element.text.strip(SPACE) or None
+
+
+def text(parent: etree._Element, tag: str) -> str | None:
+    """The text of a child leaf."""
+    return text_of(parent.find(tag))
+
+
+def millis_of(element: etree._Element | None, findings: Findings) -> int | None:
+    """The time in a leaf; None where it is absent, or wrong and noted in `findings`."""
+    content = text_of(element)
+    if element is None or content is None:
+        return None
+    try:
+        return to_epoch_ms(content)
+    except TimestampError as error:
+        findings.add(error.code, element)
+        return None
+
+
+def millis(parent: etree._Element, tag: str, findings: Findings) -> int | None:
+    """The time in a child leaf."""
+    return millis_of(parent.find(tag), findings)
+
+
+def flag(parent: etree._Element, tag: str) -> bool | None:
+    """The xs:boolean in a child leaf."""
+    content = text(parent, tag)
+    return None if content is None else content in ("true", "1")
+
+
+def whole(parent: etree._Element, tag: str) -> int | None:
+    """The xs:long in a child leaf."""
+    content = text(parent, tag)
+    return None if content is None else int(content)
+
+
+def period(
+    element: etree._Element | None, space: str, findings: Findings
+) -> tuple[int | None, int | None]:
+    """Start and end of a DateTimeInterval; `interval_reversed` where it ends before it starts."""
+    if element is None:
+        return None, None
+    start = millis(element, space + "start", findings)
+    end = millis(element, space + "end", findings)
+    if start is not None and end is not None and end < start:
+        findings.add("interval_reversed", element)
+    return start, end
+
+
+def names(parent: etree._Element, space: str) -> list[Record]:
+    """The Names children that have a name."""
+    found = []
+    for element in parent.iterfind(space + "Names"):
+        name = text(element, space + "name")
+        if name is None:
+            continue
+        kind = element.find(space + "NameType")
+        authority = None if kind is None else kind.find(space + "NameTypeAuthority")
+        found.append(
+            {
+                "name": name,
+                "type": None if kind is None else text(kind, space + "name"),
+                "typeDescription": None if kind is None else text(kind, space + "description"),
+                "authority": None if authority is None else text(authority, space + "name"),
+                "authorityDescription": None
+                if authority is None
+                else text(authority, space + "description"),
+            }
+        )
+    return found
+
+
+def texts(element: etree._Element, space: str, *fields: str) -> Record:
+    """The named leaves of an element as a record."""
+    return {field: text(element, space + field) for field in fields}
+
+
+def status(element: etree._Element | None, space: str, findings: Findings) -> Record | None:
+    """A Status."""
+    if element is None:
+        return None
+    return {
+        "dateTime": millis(element, space + "dateTime", findings),
+        **texts(element, space, "reason", "remark", "value"),
+    }
+
+
+def named(element: etree._Element | None, space: str) -> Record | None:
+    """An object that is identified by mRID and names: usage point, asset."""
+    if element is None:
+        return None
+    return {"mRID": text(element, space + "mRID"), "names": names(element, space)}
+
+
+def meter(element: etree._Element | None, space: str, findings: Findings) -> Record | None:
+    """A Meter."""
+    if element is None:
+        return None
+    return {
+        **texts(element, space, "mRID", "serialNumber"),
+        "names": names(element, space),
+        "status": status(element.find(space + "status"), space, findings),
+    }
+
+
+def definitions(payload: etree._Element, tag: str, space: str, *fields: str) -> dict[str, Record]:
+    """The type definitions of one kind that a payload carries, by each mRID and name they have.
+
+    The first definition of an identifier stands; an mRID goes before a name.
+    """
+    found: dict[str, Record] = {}
+    records = []
+    for element in payload.iterfind(space + tag):
+        record = {**texts(element, space, *fields), "names": names(element, space)}
+        for fraction in ("argument", "interharmonic"):
+            part = element.find(space + fraction)
+            if part is not None:
+                record[fraction] = texts(part, space, "denominator", "numerator")
+        records.append(record)
+    for record in records:
+        if record["mRID"] is not None:
+            found.setdefault(record["mRID"], record)
+    for record in records:
+        for name in record["names"]:
+            found.setdefault(name["name"], record)
+    return found
+
+
+EVENT_TYPE_FIELDS = ("mRID", "domain", "eventOrAction", "subDomain", "type")
+
+
+def event(
+    element: etree._Element, space: str, types: dict[str, Record], findings: Findings
+) -> Record:
+    """An EndDeviceEvent; `meter` is left to the caller."""
+    type_element = element.find(space + "EndDeviceEventType")
+    ref = "" if type_element is None else type_element.get("ref", "").strip(SPACE)
+    if not ref:
+        findings.add("event_type_missing", element, local_name(element))
+    created = millis(element, space + "createdDateTime", findings)
+    code = EventTypeCode.parse(ref)
+    details = []
+    for detail in element.iterfind(space + "EndDeviceEventDetails"):
+        name = text(detail, space + "name")
+        if name is not None:
+            details.append({"name": name, "value": text(detail, space + "value")})
+    return {
+        **texts(element, space, "mRID", "issuerID", "issuerTrackingID", "reason", "severity"),
+        "userID": text(element, space + "userID"),
+        "createdDateTime": created,
+        "assets": named(element.find(space + "Assets"), space),
+        "endDeviceEventDetails": details,
+        "endDeviceEventType": ref,
+        "endDeviceEventTypeFields": [] if code is None else list(code),
+        "endDeviceEventTypeDefinition": types.get(ref),
+        "names": names(element, space),
+        "status": status(element.find(space + "status"), space, findings),
+        "usagePoint": named(element.find(space + "UsagePoint"), space),
+        "meter": None,
+    }

@@ -1,0 +1,232 @@
+"""The one XML parser configuration of the product.
+
+Lives here: bytes -> element tree, hardened, with limits; and the wire encoding of the
+bytes. Must not live here: what the elements mean. No other module makes an XML parser
+for bytes that come from outside.
+
+Invariant: nothing that is read can make the parser fetch, expand or nest anything. There
+is no DTD at all (so no entities but the five of XML), no network, no element deeper than
+`depth_max` and no message longer than `bytes_max`; what is left costs time and memory
+linear in its length.
+"""
+
+import codecs
+import re
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from lxml import etree
+
+from schemas.errors import MessageError
+
+MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class XmlLimits:
+    """How much XML one message may be.
+
+    `bytes_max` counts the message as received, before any decompression of ours.
+    `depth_max` counts elements on the path from the root to the deepest one, both included.
+    A Compressed payload may come to `unpacked_bytes_max` bytes, and above `unpacked_bytes_free`
+    bytes to no more than `unpacked_ratio_max` times its compressed size.
+    """
+
+    # The limit of DESIGN's inbound topics.
+    bytes_max: int = 8 * MIB
+    # Typed envelope + MeterReadings comes to 9, the deepest CIM profile seen to about 20.
+    depth_max: int = 64
+    # 8 MiB of base64 are 6 MiB of gzip; CIM XML packs 10:1 to 30:1, and a tree takes about
+    # 8 times its text, so this is the line between 256 MiB of memory and more of the data.
+    unpacked_bytes_max: int = 32 * MIB
+    # Deflate ends at 1032:1. Interval data with nothing but zeros was seen at 60:1.
+    unpacked_ratio_max: int = 200
+    unpacked_bytes_free: int = MIB
+
+
+DEFAULT: Final = XmlLimits()
+
+# huge_tree: the default limits of libxml2 refuse a text of 10 MB, which a Compressed payload
+# or a raised limit needs. What else they guard is guarded here: entities by refusing every
+# DTD, depth by `depth_max` (and by libxml2 itself at 2048), sizes by `bytes_max`.
+# collect_ids: without it libxml2 keeps a table of xml:id values, which nobody asks for.
+_PARSER: Final = etree.XMLParser(
+    encoding="utf-8",
+    huge_tree=True,
+    resolve_entities=False,
+    load_dtd=False,
+    dtd_validation=False,
+    attribute_defaults=False,
+    no_network=True,
+    recover=False,
+    remove_comments=True,
+    remove_pis=True,
+    collect_ids=False,
+)
+
+# The prolog up to a DOCTYPE: white space, processing instructions, comments. Atomic groups:
+# each piece ends at its first terminator and is never tried again, so this is linear.
+_DOCTYPE: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?+(?>[ \t\r\n]++|<\?(?>.*?\?>)|<!--(?>.*?-->))*+<!DOCTYPE", re.DOTALL
+)
+_DECLARED_ENCODING: Final = re.compile(
+    rb"<\?xml[ \t\r\n][^>]{0,200}?encoding[ \t\r\n]*=[ \t\r\n]*"
+    rb"[\"']([A-Za-z][A-Za-z0-9._-]{0,40})[\"']"
+)
+# Encodings of text that senders declare. A list, because Python also knows codecs that are
+# no character encodings (hex, zip, idna) and stateful ones that hide markup (iso-2022, utf-7).
+_READ_ENCODINGS: Final = re.compile(
+    r"(?:us-)?ascii|iso-?8859-\d{1,2}|latin-?1|(?:windows|cp)-?125\d|koi8-[ru]"
+    r"|gb2312|gbk|gb18030|big5|shift_jis|euc-(?:jp|kr)"
+)
+_UTF_16_CODECS: Final = {
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+    b"<\x00": "utf-16-le",
+    b"\x00<": "utf-16-be",
+}
+_UTF_16: Final = tuple(_UTF_16_CODECS)
+_UTF_32: Final = (b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff", b"<\x00\x00\x00", b"\x00\x00\x00<")
+
+_ERRORS: Final[Any] = etree.ErrorTypes
+# In our words, because libxml2's quote names that can be pieces of a value ("Tom&Jerry;").
+_REASONS: Final = {
+    _ERRORS.ERR_DOCUMENT_EMPTY: "there is no root element",
+    _ERRORS.ERR_DOCUMENT_END: "something stands after the end of the root element",
+    _ERRORS.ERR_TAG_NAME_MISMATCH: "an end tag does not match its start tag",
+    _ERRORS.ERR_TAG_NOT_FINISHED: "the document ends before all elements are closed",
+    _ERRORS.ERR_UNDECLARED_ENTITY: "an entity is used that XML does not define",
+    _ERRORS.ERR_ENTITYREF_NO_NAME: "an ampersand is not written as &amp;",
+    _ERRORS.ERR_ENTITYREF_SEMICOL_MISSING: "an ampersand is not written as &amp;",
+    _ERRORS.ERR_INVALID_CHAR: "a character that XML does not allow",
+    _ERRORS.ERR_LT_IN_ATTRIBUTE: "a less-than sign in an attribute is not written as &lt;",
+    _ERRORS.ERR_NAME_REQUIRED: "a less-than sign is not followed by a name",
+    _ERRORS.ERR_ATTRIBUTE_REDEFINED: "an attribute is given twice",
+    _ERRORS.ERR_GT_REQUIRED: "a tag is not closed",
+    _ERRORS.ERR_RESERVED_XML_NAME: "an XML declaration that is not at the very beginning",
+    _ERRORS.NS_ERR_UNDEFINED_NAMESPACE: "a namespace prefix is not declared",
+}
+
+
+def parse(data: bytes, limits: XmlLimits = DEFAULT) -> etree._Element:
+    """The root element of an XML document, without comments and processing instructions.
+
+    Lines of elements (`sourceline`) count from 1 as in the sender's bytes, in whatever
+    encoding these are.
+
+    Raises:
+        MessageError: `message_too_large`, `xml_encoding`, `xml_forbidden` (a DOCTYPE),
+            `xml_not_wellformed` (with the line) or `xml_too_deep`.
+    """
+    if len(data) > limits.bytes_max:
+        raise MessageError.of("message_too_large", f"{len(data)} of {limits.bytes_max} bytes")
+    text = as_utf8(data)
+    refuse_doctype(text)
+    try:
+        root = etree.fromstring(text, _PARSER)
+    except etree.XMLSyntaxError as error:
+        raise _translated(error, limits) from None
+    if _deeper_than(root, limits.depth_max):
+        raise MessageError.of("xml_too_deep", f"more than {limits.depth_max} elements")
+    return root
+
+
+def line_of(element: etree._Element) -> int | None:
+    """The line of the sender's bytes that the element starts on, counting from 1."""
+    return cast("int | None", element.sourceline)
+
+
+def parse_trusted_prefix(text: bytes) -> etree._Element | None:
+    """The root of a short piece of XML that the caller has cut out and closed, or None.
+
+    For peeking: UTF-8 bytes that `refuse_doctype` has seen. No limit but libxml2's own
+    depth is checked, and what is wrong is not said.
+    """
+    try:
+        return etree.fromstring(text, _PARSER)
+    except etree.XMLSyntaxError:
+        return None
+
+
+def as_utf8(data: bytes) -> bytes:
+    """The same document as valid UTF-8 bytes, whatever encoding it is in.
+
+    A byte order mark decides before the declaration. A declared UTF-16 that is plainly not
+    (the declaration could be read as ASCII) is taken as UTF-8: .NET's string writers do it.
+    The declaration itself is left as it is; the parser is told to ignore it.
+
+    Raises:
+        MessageError: `xml_encoding`, with the line where there is one.
+    """
+    encoding = encoding_of(data)
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        detail = f"bytes at {error.start} are not {encoding}"
+        raise MessageError.of("xml_encoding", detail, line=line) from None
+    if encoding == "utf-8":
+        return data
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise MessageError.of("xml_encoding", f"unpaired surrogates in {encoding}") from None
+
+
+def encoding_of(data: bytes) -> str:
+    """The name of the codec that the document is to be decoded with.
+
+    Raises:
+        MessageError: `xml_encoding` for an encoding that is not read here.
+    """
+    if data.startswith(_UTF_32):
+        raise MessageError.of("xml_encoding", "UTF-32 is not read here")
+    if data.startswith(_UTF_16):
+        return next(codec for start, codec in _UTF_16_CODECS.items() if data.startswith(start))
+    declared = _DECLARED_ENCODING.match(data)
+    if declared is None:
+        return "utf-8"
+    name = declared[1].decode("ascii").lower()
+    if name in ("utf-8", "utf8") or name.startswith("utf-16"):
+        return "utf-8"
+    if not _READ_ENCODINGS.fullmatch(name):
+        raise MessageError.of("xml_encoding", "the declared encoding is not read here", line=1)
+    try:
+        codecs.lookup(name)
+    except LookupError:
+        raise MessageError.of("xml_encoding", "the declared encoding is unknown", line=1) from None
+    return name
+
+
+def refuse_doctype(text: bytes) -> None:
+    """Refuse a document with a document type declaration, before anything parses it.
+
+    Raises:
+        MessageError: `xml_forbidden`.
+    """
+    match = _DOCTYPE.match(text)
+    if match:
+        line = text.count(b"\n", 0, match.end()) + 1
+        raise MessageError.of("xml_forbidden", "DOCTYPE", line=line)
+
+
+_DEPTH_TESTS: Final[dict[int, etree.XPath]] = {}
+
+
+def _deeper_than(root: etree._Element, depth: int) -> bool:
+    """Whether there is an element `depth` + 1 steps from the document: one pass in C."""
+    test = _DEPTH_TESTS.get(depth)
+    if test is None:
+        test = _DEPTH_TESTS[depth] = etree.XPath(f"boolean({'/*' * (depth + 1)})")
+    return bool(test(root))
+
+
+def _translated(error: etree.XMLSyntaxError, limits: XmlLimits) -> MessageError:
+    line = error.lineno or None
+    code = getattr(error, "code", None)  # lxml sets it, its stubs do not know it
+    if "Excessive depth" in (error.msg or ""):
+        return MessageError.of("xml_too_deep", f"more than {limits.depth_max} elements", line=line)
+    if code in (_ERRORS.ERR_NAME_TOO_LONG, _ERRORS.ERR_RESOURCE_LIMIT):
+        return MessageError.of("message_too_large", "a name is too long", line=line)
+    reason = _REASONS.get(code, f"libxml2 error {code}")
+    return MessageError.of("xml_not_wellformed", reason, line=line)

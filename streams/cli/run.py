@@ -1,0 +1,137 @@
+"""`cimstream run`: the workers of this machine, kept running."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from streams.cli.options import Bootstrap, ConfigFile, target
+from streams.runtime.logs import configure
+from streams.runtime.settings import Settings, load_settings
+from streams.runtime.slots import claim
+from streams.runtime.supervisor import Supervisor
+from streams.runtime.worker import EXIT_FENCED, Orders
+from topics import Catalogue, provision
+from topics.errors import EXIT_CONFIG, OperatorError
+
+
+def run(
+    *,
+    interface: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--interface", "-i", metavar="I1…I11", help="Only these interfaces. Repeatable."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes.  [default: 1]", min=1, max=64)
+    ] = None,
+    first_slot: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of the first slot; default: the lowest free ones on this machine.", min=0
+        ),
+    ] = None,
+    state_folder: Annotated[
+        Path | None, typer.Option(help="Folder of the local databases.  [default: state]")
+    ] = None,
+    http_port: Annotated[
+        int | None,
+        typer.Option(help="/metrics and /health of slot 0; 0 takes a free one.  [default: 9464]"),
+    ] = None,
+    bootstrap: Bootstrap = None,
+    config: ConfigFile = None,
+) -> None:
+    """Process what arrives: validate, deduplicate, route; exactly once, until stopped.
+
+    Starts a worker process per slot and keeps it running: one that ends is started again.
+    Run it a second time, here or elsewhere, and the two share the work (elsewhere give it
+    slots of its own: --first-slot). SIGTERM or Ctrl-C ends it after the last commit.
+
+    It never creates topics: run `cimstream topics apply` first.
+
+    Exit status: 0 stopped as asked, 2 settings or topics, 69 no broker, 75 a slot was taken.
+
+    Example: cimstream run --interface I7 --workers 2
+    """
+    settings = load_settings(
+        config,
+        worker={
+            "interfaces": tuple(interface) if interface else None,
+            "workers": workers,
+            "first_slot": first_slot,
+            "state_folder": state_folder,
+        },
+        http={"port": http_port},
+    )
+    configure(settings.logging.level, settings.logging.format)
+    aim = target(bootstrap, config)
+    _check_interfaces(settings, aim.catalogue)
+    servers = aim.kafka.bootstrap_servers
+    _check_topics(servers, settings, aim.catalogue)
+    raise typer.Exit(_supervise(servers, settings))
+
+
+def _supervise(servers: str, settings: Settings) -> int:
+    stopping = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    worker = settings.worker
+    slots = claim(worker.state_folder, worker.workers, worker.first_slot)
+    try:
+        status = Supervisor([Orders(s.number, servers, settings) for s in slots], stopping).run()
+    finally:
+        for slot in slots:
+            slot.close()
+    if status == EXIT_FENCED:
+        raise OperatorError(
+            "slot_taken",
+            what="another process took over a slot of this one",
+            why="two workers with the same slot number would do the same work twice",
+            fix="give each machine slots of its own: --first-slot",
+            exit_code=EXIT_FENCED,
+        )
+    return status
+
+
+def _check_interfaces(settings: Settings, catalogue: Catalogue) -> None:
+    unknown = [i for i in settings.worker.interfaces if i not in catalogue.interfaces]
+    if unknown:
+        raise OperatorError(
+            "interface_unknown",
+            what=f"there is no interface {', '.join(unknown)}",
+            fix=f"name some of {', '.join(catalogue.interfaces)}",
+            exit_code=EXIT_CONFIG,
+        )
+
+
+def _check_topics(servers: str, settings: Settings, catalogue: Catalogue) -> None:
+    """Refuse to start where a topic is missing or has another number of partitions.
+
+    State and identity depend on the counts: with another one, repeats would not meet.
+    """
+    admin = provision.connect(servers, settings.kafka.properties)
+    found = provision.plan(admin, catalogue)
+    conflicts = found.of("conflict")
+    if conflicts:
+        raise OperatorError(
+            "topics_conflict",
+            what=f"{len(conflicts)} topics differ from the catalogue in what cannot be changed",
+            where=", ".join(row.topic.name for row in conflicts[:5]),
+            why="deduplication depends on the number of partitions",
+            fix="see `cimstream topics plan`",
+            exit_code=EXIT_CONFIG,
+        )
+    missing = found.of("create")
+    if missing:
+        raise OperatorError(
+            "topics_missing",
+            what=f"{len(missing)} topics of the catalogue do not exist",
+            where=", ".join(row.topic.name for row in missing[:5]),
+            fix="run `cimstream topics apply`",
+            exit_code=EXIT_CONFIG,
+        )

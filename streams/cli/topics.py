@@ -1,0 +1,124 @@
+"""`cimstream topics plan|apply`: the cluster's topics against the catalogue.
+
+Lives here: options and what is printed. Must not live here: comparing and changing
+(`topics.provision`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streams.cli.errors import EXIT_PENDING
+from streams.cli.options import Bootstrap, ConfigFile, target
+from topics import load_catalogue, provision
+from topics.errors import EXIT_FAILED
+
+app = typer.Typer(
+    name="topics", help="Topics of the cluster against the catalogue.", no_args_is_help=True
+)
+
+CatalogueFolder = Annotated[
+    Path | None, typer.Option("--catalogue", help="Folder of another catalogue.")
+]
+Replicas = Annotated[
+    int | None,
+    typer.Option(help="Copies of topics to create; default: 3, or one per broker.", min=1),
+]
+ShowAll = Annotated[bool, typer.Option("--all", help="Show unchanged topics too.")]
+
+_STYLES = {"create": "green", "alter": "yellow", "conflict": "bold red", "unchanged": "dim"}
+
+
+@app.command("plan")
+def plan(
+    bootstrap: Bootstrap = None,
+    config: ConfigFile = None,
+    catalogue: CatalogueFolder = None,
+    replicas: Replicas = None,
+    show_all: ShowAll = False,
+) -> None:
+    """Say what `apply` would do, and do nothing.
+
+    Exit code 0: nothing to do; 3: changes are pending; 1: a topic differs in what is never
+    changed.
+
+    Example: cimstream topics plan
+    """
+    _, todo = _plan(bootstrap, config, catalogue, replicas)
+    _show(todo, show_all=show_all)
+    if todo.of("conflict"):
+        raise typer.Exit(EXIT_FAILED)
+    if todo.pending:
+        raise typer.Exit(EXIT_PENDING)
+
+
+@app.command("apply")
+def apply(
+    bootstrap: Bootstrap = None,
+    config: ConfigFile = None,
+    catalogue: CatalogueFolder = None,
+    replicas: Replicas = None,
+    show_all: ShowAll = False,
+) -> None:
+    """Create topics and alter their settings so that the cluster matches the catalogue.
+
+    Never deletes a topic and never changes a partition count: both lose data or identity.
+    Where a count differs nothing at all is done.
+
+    Example: cimstream topics apply
+    """
+    admin, todo = _plan(bootstrap, config, catalogue, replicas)
+    _show(todo, show_all=show_all)
+    provision.apply(admin, todo)
+    done = len(todo.of("create")) + len(todo.of("alter"))
+    Console().print(f"applied: {done} topic(s)" if done else "nothing to do")
+
+
+def _plan(
+    bootstrap: str | None, config: Path | None, catalogue: Path | None, replicas: int | None
+) -> tuple[provision.Admin, provision.Plan]:
+    meant = target(bootstrap, config)
+    wanted = meant.catalogue if catalogue is None else load_catalogue(catalogue)
+    admin = provision.connect(meant.kafka.bootstrap_servers, meant.kafka.extra)
+    return admin, provision.plan(admin, wanted, replicas=replicas)
+
+
+def _show(todo: provision.Plan, *, show_all: bool) -> None:
+    console = Console()
+    table = Table("topic", "action", "partitions", "what", box=None, header_style="bold")
+    for row in todo.rows:
+        if show_all or row.action != "unchanged":
+            table.add_row(
+                row.topic.name,
+                f"[{_STYLES[row.action]}]{row.action}[/]",
+                str(row.topic.partitions),
+                _what(row),
+            )
+    if table.row_count:
+        console.print(table)
+    counts = [f"{len(todo.of(action))} {label}" for action, label in _LABELS]
+    partitions = sum(row.topic.partitions for row in todo.rows)
+    console.print(
+        f"{len(todo.rows)} topics, {partitions} partitions: {', '.join(counts)}", soft_wrap=True
+    )
+
+
+_LABELS: tuple[tuple[provision.Action, str], ...] = (
+    ("create", "to create"),
+    ("alter", "to alter"),
+    ("unchanged", "unchanged"),
+    ("conflict", "in conflict"),
+)
+
+
+def _what(row: provision.Row) -> str:
+    if row.reason:
+        return row.reason
+    if row.action == "create":
+        return f"{row.topic.config['cleanup.policy']}, {row.replicas} replica(s)"
+    return "; ".join(f"{key} {found or '(none)'} -> {wanted}" for key, found, wanted in row.changes)

@@ -1,0 +1,132 @@
+"""Reading changelog partitions for a restore.
+
+Invariant: an offset that is no longer in the log is reported, never skipped over
+(`auto.offset.reset` is `error`): a default reset once turned a checkpoint below the log's
+start into a silently empty store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+
+from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo
+from confluent_kafka.admin._listoffsets import OffsetSpec
+
+from streams.engine.errors import EngineError, FatalError, StateCorruptError, TransientError
+from streams.engine.kafka.failures import translate_read
+from streams.engine.kafka.settings import KafkaSettings
+from streams.engine.kafka.source import to_record
+from streams.engine.kafka.waking import wake
+from streams.engine.record import Record, TopicPartition
+
+# The library leaves these factories untyped.
+_EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class ChangelogReader:
+    """See `streams.engine.ports.Changelogs`. `name` only labels the client."""
+
+    def __init__(self, settings: KafkaSettings, name: str) -> None:
+        self._consumer: Consumer = Consumer(settings.restore_consumer(name))
+        self._admin = AdminClient(settings.admin())
+        self._timeout_s = settings.request_timeout_s
+        self._following: dict[TopicPartition, int] = {}
+        self._reached: dict[TopicPartition, int] = {}
+        self._problem: EngineError | None = None
+
+    def bounds(
+        self, partitions: Iterable[TopicPartition]
+    ) -> Mapping[TopicPartition, tuple[int, int]]:
+        """Log start and high watermark each; the latter counts undecided records too."""
+        wanted = list(partitions)
+        first, last = self._ask(wanted, _EARLIEST), self._ask(wanted, _LATEST)
+        return {p: (_offset(p, first[p]), _offset(p, last[p])) for p in wanted}
+
+    def follow(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read exactly these partitions; those followed already go on where they are."""
+        added = {p: o for p, o in positions.items() if p not in self._following}
+        removed = self._following.keys() - positions.keys()
+        if removed:
+            self._consumer.incremental_unassign([KafkaPartition(*p) for p in removed])
+        if added:
+            self._consumer.incremental_assign([KafkaPartition(*p, o) for p, o in added.items()])
+            wake(self._consumer, added)
+        for partition in removed:
+            del self._following[partition]
+            self._reached.pop(partition, None)
+        self._following.update(added)
+
+    def poll(self, records_max: int, timeout_s: float) -> list[Record]:
+        """Committed records; ends of partitions are noted for `reached`.
+
+        What is wrong is raised only when no record is left to give: the consumer has moved
+        past those it gave, and nobody would read them again.
+        """
+        messages = self._consume(1, timeout_s)
+        if messages:
+            # Asked for with no wait: a wait for many lasts until there are as many.
+            messages += self._consume(records_max - 1, 0)
+        records = []
+        for message in messages:
+            problem = message.error()
+            if problem is None:
+                records.append(to_record(message))
+            else:
+                self._note(message, problem)
+        if self._problem is not None and not records:
+            failure, self._problem = self._problem, None
+            raise failure
+        return records
+
+    def _consume(self, records_max: int, timeout_s: float) -> list[Message]:
+        try:
+            return self._consumer.consume(records_max, timeout_s)
+        except KafkaException as error:
+            self._problem = self._problem or translate_read(error, "restore")
+            return []
+
+    def _note(self, message: Message, error: KafkaError) -> None:
+        at = TopicPartition(message.topic() or "", message.partition() or 0)
+        if error.code() == KafkaError._PARTITION_EOF:
+            if at in self._following:
+                self._reached[at] = message.offset() or 0
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            reason = f"changelog {at} no longer holds the offset to go on from ({error.str()})"
+            self._problem = self._problem or StateCorruptError(at, reason)
+        elif not isinstance(failure := translate_read(error, "restore"), TransientError):
+            self._problem = self._problem or failure
+
+    def reached(self) -> Mapping[TopicPartition, int]:
+        """Positions at the last stable offset, as far as it was seen."""
+        return self._reached
+
+    def close(self) -> None:
+        """Idempotent in librdkafka."""
+        self._consumer.close()
+
+    def _ask(
+        self, partitions: Iterable[TopicPartition], spec: OffsetSpec
+    ) -> dict[TopicPartition, Future[ListOffsetsResultInfo]]:
+        futures = self._admin.list_offsets(
+            {KafkaPartition(*p): spec for p in partitions},
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=self._timeout_s,
+        )
+        return {TopicPartition(at.topic, at.partition): f for at, f in futures.items()}
+
+
+def _offset(partition: TopicPartition, future: Future[ListOffsetsResultInfo]) -> int:
+    try:
+        return int(future.result().offset)
+    except KafkaException as error:
+        cause = error.args[0]
+        if cause.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION):
+            raise FatalError(
+                f"changelog {partition} does not exist: run `cimstream topics apply` "
+                "(it needs as many partitions as the input topic)"
+            ) from error
+        raise translate_read(error, f"bounds of {partition}") from error

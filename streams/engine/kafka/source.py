@@ -1,0 +1,203 @@
+"""The consumer group side of a slot: static member, offsets from the group, never silent.
+
+Must not live here: what to do with records or with a changed assignment (see `worker`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+)
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from streams.engine.errors import EngineError, FatalError, TransientError
+from streams.engine.kafka.failures import translate_read
+from streams.engine.kafka.settings import KafkaSettings
+from streams.engine.kafka.waking import wake
+from streams.engine.ports import Listener
+from streams.engine.record import Record, TopicPartition
+
+# A rebalance callback must end with an assignment or not at all; the broker answers an
+# offset query at once unless a transaction on it is undecided, at most its time-out long.
+_ASSIGN_ATTEMPTS = 3
+
+
+def to_record(message: Message) -> Record:
+    """The engine's view of a consumed message."""
+    kind, timestamp = message.timestamp()
+    headers = message.headers()
+    return Record(
+        message.topic() or "",
+        message.partition() or 0,
+        message.offset() or 0,
+        -1 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp,
+        message.key(),
+        message.value(),
+        tuple(cast("list[tuple[str, bytes]]", headers)) if headers else (),
+    )
+
+
+class GroupSource:
+    """Input of one slot; see `streams.engine.ports.Input`."""
+
+    def __init__(self, settings: KafkaSettings, group: str, instance: str) -> None:
+        self._consumer: Consumer = Consumer(settings.group_consumer(group, instance))
+        self._timeout_s = settings.request_timeout_s
+        self._undecided_s = settings.transaction_timeout_ms / 1000 + settings.request_timeout_s
+        self._listener: Listener | None = None
+        self._ends: dict[TopicPartition, int] = {}
+        self._closed = False
+
+    def subscribe(self, topics: Sequence[str], listener: Listener) -> None:
+        """Join the group."""
+        self._listener = listener
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def consume(self, records_max: int, timeout_s: float) -> list[Record]:
+        """Records, or an engine error for what librdkafka reports as an error message."""
+        try:
+            messages = self._consumer.consume(records_max, timeout_s)
+        except KafkaException as error:
+            raise translate_read(error, "consume") from error
+        records = []
+        for message in messages:
+            problem = message.error()
+            if problem is None:
+                records.append(to_record(message))
+            elif problem.code() == KafkaError._PARTITION_EOF:
+                at = TopicPartition(message.topic() or "", message.partition() or 0)
+                self._ends[at] = message.offset() or 0
+            elif (failure := _serious(message, problem)) is not None:
+                raise failure
+        return records
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        """Stop handing out records of these partitions."""
+        self._consumer.pause([KafkaPartition(*p) for p in partitions])
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        """Hand them out again."""
+        resumed = list(partitions)
+        self._consumer.resume([KafkaPartition(*p) for p in resumed])
+        wake(self._consumer, resumed)
+
+    def rewind(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Seek each partition back to its committed offset."""
+        wanted = list(partitions)
+        if not wanted:
+            return {}
+        offsets = self._committed(wanted)
+        for partition, offset in offsets.items():
+            self._ends.pop(partition, None)
+            try:
+                self._consumer.seek(KafkaPartition(*partition, offset))
+            except KafkaException as error:
+                raise TransientError(f"seek {partition}: {error.args[0].name()}") from error
+        return offsets
+
+    def lag(self) -> Mapping[TopicPartition, int]:
+        """Cached end of the log less our position; unknown ones are left out."""
+        lag = {}
+        for at in self._consumer.position(self._consumer.assignment()):
+            partition = TopicPartition(at.topic, at.partition)
+            _, high = self._consumer.get_watermark_offsets(at, cached=True)
+            position = max(at.offset, self._ends.get(partition, at.offset))
+            if high >= 0 and position >= 0:
+                lag[partition] = max(0, high - position)
+        return lag
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """Where the end was seen."""
+        return self._ends
+
+    def group(self) -> object:
+        """The consumer group metadata of KIP-447."""
+        return self._consumer.consumer_group_metadata()
+
+    def close(self) -> None:
+        """Leave. A static member's partitions wait for its successor until the time-out."""
+        if not self._closed:
+            self._closed = True
+            self._consumer.close()
+
+    def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        if self._closed:
+            return  # offered while we leave: the library takes and returns it by itself
+        wanted = [TopicPartition(p.topic, p.partition) for p in partitions]
+        offsets = self._patiently_committed(wanted)
+        self._ends.clear()
+        consumer.assign([KafkaPartition(*p, offsets[p]) for p in wanted])
+        if self._listener is not None:
+            self._listener.assigned(offsets)
+
+    def _on_revoke(self, _: Consumer, partitions: list[KafkaPartition]) -> None:
+        if self._listener is not None:
+            self._listener.revoked([TopicPartition(p.topic, p.partition) for p in partitions])
+
+    def _on_lost(self, _: Consumer, partitions: list[KafkaPartition]) -> None:
+        if self._listener is not None:
+            self._listener.lost([TopicPartition(p.topic, p.partition) for p in partitions])
+
+    def _patiently_committed(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        for attempt in range(_ASSIGN_ATTEMPTS):
+            try:
+                return self._committed(wanted)
+            except TransientError as error:
+                if attempt == _ASSIGN_ATTEMPTS - 1:
+                    raise FatalError(f"no committed offsets to be had: {error}") from error
+        raise AssertionError("unreachable")
+
+    def _committed(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Committed offsets; where nothing was ever committed, the log's beginning.
+
+        Read with the stable flag, so it waits for undecided transactions on them.
+        """
+        if not wanted:
+            return {}
+        try:
+            found = self._consumer.committed(
+                [KafkaPartition(*p) for p in wanted], self._undecided_s
+            )
+        except KafkaException as error:
+            raise translate_read(error, "committed offsets") from error
+        offsets = {}
+        for at in found:
+            if at.error is not None:
+                raise translate_read(at.error, f"committed offset of {at.topic}/{at.partition}")
+            partition = TopicPartition(at.topic, at.partition)
+            offsets[partition] = at.offset if at.offset >= 0 else self._start(partition)
+        return offsets
+
+    def _start(self, partition: TopicPartition) -> int:
+        try:
+            low, _ = self._consumer.get_watermark_offsets(
+                KafkaPartition(*partition), self._timeout_s
+            )
+        except KafkaException as error:
+            raise translate_read(error, f"start of {partition}") from error
+        return low if low >= 0 else OFFSET_BEGINNING
+
+
+def _serious(message: Message, error: KafkaError) -> EngineError | None:
+    """Errors that end something; librdkafka recovers from the rest by itself."""
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        return FatalError(
+            f"{message.topic()}/{message.partition()} no longer holds the committed offset "
+            f"({error.str()}): records were removed before they were processed. "
+            "Raise the topic's retention; to go on without them, set the group's offset"
+        )
+    failure = translate_read(error, "consume")
+    return None if isinstance(failure, TransientError) else failure

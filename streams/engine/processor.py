@@ -1,0 +1,132 @@
+"""The contract between the engine and what runs in it.
+
+A processor is pure: given the same records and the same state it emits the same bytes. It
+has no clock, no randomness, no I/O but what the context offers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from streams.engine.ports import Reader, State
+from streams.engine.record import Output, Record, TopicPartition
+
+P = TypeVar("P")
+"""What `prepare` makes of one record."""
+
+COUNTERS = "counters"
+"""Name of the store in which the engine keeps what `Context.count` counted, if declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """A store and its changelog topic (as many partitions as the input topic has)."""
+
+    name: str
+    changelog: str
+
+
+class Processor(Protocol[P]):
+    """Turns input records into outputs and state changes.
+
+    `name` prefixes the transactional and group instance ids. `inputs` maps each input
+    topic to the stores that go with its partitions.
+    """
+
+    name: str
+    inputs: Mapping[str, tuple[StoreSpec, ...]]
+
+    def prepare(self, records: Sequence[Record]) -> Sequence[P]:
+        """Work on many records that needs no state: parsing, validating. Total and pure.
+
+        Gives one result per record, same order. Runs before `process` on the same records.
+        """
+
+    def process(self, record: Record, prepared: P, context: Context) -> None:
+        """Handle one record: read and write state, emit outputs.
+
+        An exception undoes what this record did, and nothing else: the engine then calls
+        `reject`. TransientError is passed on and repeats the batch.
+        """
+
+    def reject(
+        self, record: Record, code: str, reason: str, context: Context, *, with_value: bool
+    ) -> None:
+        """Emit what is written instead when a record could not be processed.
+
+        Must not fail. `with_value` False asks for an output that surely fits.
+        """
+
+
+class Buffer:
+    """Uncommitted writes and counts of one task since the last commit."""
+
+    __slots__ = ("counts", "writes")
+
+    def __init__(self) -> None:
+        self.writes: dict[TopicPartition, dict[bytes, bytes | None]] = {}
+        self.counts: Counter[tuple[str, ...]] = Counter()
+
+
+class Context:
+    """What a processor sees while it handles one record.
+
+    Writes and outputs are kept apart until the record is done, so that a failing record
+    leaves no trace. Reads see the record's own writes, then those of records before it in
+    the transaction, then the local state.
+    """
+
+    __slots__ = ("_buffer", "_counts", "_reader", "_state", "_stores", "_writes", "outputs")
+
+    def __init__(
+        self, stores: Mapping[str, TopicPartition], buffer: Buffer, state: State, reader: Reader
+    ) -> None:
+        self._stores = stores
+        self._buffer = buffer
+        self._state = state
+        self._reader = reader
+        self._writes: dict[TopicPartition, dict[bytes, bytes | None]] = {}
+        self._counts: list[tuple[str, ...]] = []
+        self.outputs: list[Output] = []
+
+    def get(self, store: str, key: bytes) -> bytes | None:
+        """Present value of `key`, None where there is none."""
+        partition = self._stores[store]
+        for layer in (self._writes, self._buffer.writes):
+            written = layer.get(partition)
+            if written is not None and key in written:
+                return written[key]
+        return self._state.get(partition, key)
+
+    def put(self, store: str, key: bytes, value: bytes) -> None:
+        """Set `key`; becomes permanent with the transaction."""
+        self._writes.setdefault(self._stores[store], {})[key] = value
+
+    def delete(self, store: str, key: bytes) -> None:
+        """Remove `key`; becomes permanent with the transaction."""
+        self._writes.setdefault(self._stores[store], {})[key] = None
+
+    def emit(self, output: Output) -> None:
+        """Produce `output` in the transaction, after those emitted before."""
+        self.outputs.append(output)
+
+    def count(self, *key: str) -> None:
+        """Count one; exact, because it is committed with the record."""
+        self._counts.append(key)
+
+    def read_back(self, topic: str, partition: int, offset: int) -> Record | None:
+        """An earlier record of a log, None where retention has removed it.
+
+        Raises:
+            TransientError: the broker did not answer; the batch will be repeated.
+        """
+        return self._reader.read(TopicPartition(topic, partition), offset)
+
+    def accept(self) -> None:
+        """Merge the record's writes and counts into its task's buffer (engine only)."""
+        for partition, written in self._writes.items():
+            self._buffer.writes.setdefault(partition, {}).update(written)
+        self._buffer.counts.update(self._counts)

@@ -1,0 +1,1 @@
+"""What runs in the engine: each processor turns inbound records into canonical ones."""

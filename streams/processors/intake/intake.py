@@ -1,0 +1,238 @@
+"""Intake: what a system sent becomes canonical events, once.
+
+Lives here: the order of state-dependent decisions for one inbound record.
+
+    refused?  -> rejected (and a FAILED reply where the pattern has one)
+    elsewhere -> forwarded to the partition its identity belongs to
+    repeat?   -> no effect; the first reply again
+    conflict? -> rejected, the first message stands
+    else      -> events, rejections of single bad objects, reply, mark
+
+Must not live here: reading messages (see `understand`), building records (see `outputs`).
+
+Invariant: a mark is written in the same transaction as the effect it stands for, and a
+message that had no effect leaves none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from schemas.envelope import Header, read
+from schemas.errors import MessageError, Problem
+from schemas.identity import content_digest, raw_digest
+from schemas.xml import XmlLimits
+from streams.engine.processor import COUNTERS, Context, StoreSpec
+from streams.engine.record import Output, Record
+from streams.processors.intake.marks import Mark
+from streams.processors.intake.outputs import (
+    accepted_reply,
+    events,
+    failed_reply,
+    object_rejections,
+    rejection,
+    reply_output,
+)
+from streams.processors.intake.understand import Refused, Understanding, Understood
+from topics import Catalogue, naming
+from topics.partitioning import murmur2_partition
+
+NAME: Final = "intake"
+DEDUP: Final = "dedup"
+REROUTED: Final = "cimstream_reroutedfrom"
+
+
+class Intake:
+    """The intake processor for some or all interfaces of the catalogue."""
+
+    name = NAME
+
+    def __init__(self, catalogue: Catalogue, interfaces: Sequence[str]) -> None:
+        self._catalogue = catalogue
+        self._limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
+        self._horizon_ms = catalogue.dedup_horizon_ms
+        self._partitions: dict[str, int] = {}
+        self._understanding: dict[str, Understanding] = {}
+        self._interfaces: dict[str, str] = {}
+        inputs: dict[str, tuple[StoreSpec, ...]] = {}
+        for interface_id in interfaces:
+            topic = naming.inbound(interface_id)
+            number = interface_id.lower()
+            inputs[topic] = (
+                StoreSpec(DEDUP, naming.changelog(NAME, f"dedup-{number}")),
+                StoreSpec(COUNTERS, naming.changelog(NAME, f"counters-{number}")),
+            )
+            self._interfaces[topic] = interface_id
+            self._understanding[topic] = Understanding(catalogue, interface_id)
+            self._partitions[topic] = catalogue.interfaces[interface_id].partitions["inbound"]
+        self.inputs: Mapping[str, tuple[StoreSpec, ...]] = inputs
+
+    def prepare(self, records: Sequence[Record]) -> Sequence[Understood | Refused]:
+        """Understand each message; no state, no order."""
+        return [self._understanding[r.topic].understand(r.value) for r in records]
+
+    def process(self, record: Record, prepared: Understood | Refused, context: Context) -> None:
+        """Decide about one message and emit what follows."""
+        if isinstance(prepared, Refused):
+            self._count(context, "received", record, prepared.header)
+            self._refuse(record, prepared, context)
+            return
+        if self._forwarded(record, prepared, context):
+            return
+        self._count(context, "received", record, prepared.header)
+        key = prepared.identity.store_key
+        mark = self._mark(record, context.get(DEDUP, key))
+        if mark is None:
+            self._accept(record, prepared, key, context)
+        elif (problem := self._conflict(record, mark, context)) is None:
+            self._count(context, "duplicates", record, prepared.header)
+            if mark.reply:
+                self._reply(record, prepared.header, mark.reply, context)
+        else:
+            self._refuse(record, Refused((problem,), prepared.header, prepared.pattern), context)
+
+    def reject(
+        self, record: Record, code: str, reason: str, context: Context, *, with_value: bool
+    ) -> None:
+        """What the engine asks for when a record broke us or the broker."""
+        self._count(context, "received", record, None)
+        self._count(context, "rejected", record, None, code)
+        problem = Problem(code, reason)
+        topic = naming.rejected(self._interfaces[record.topic])
+        context.emit(rejection(record, topic, None, problem, with_value=with_value))
+
+    # ------------------------------------------------------------- decisions
+
+    def _forwarded(self, record: Record, message: Understood, context: Context) -> bool:
+        """Send a message that lies on a foreign partition to the one where its repeats meet.
+
+        Producers that know our keys never cause this; one that does not (another key,
+        another partitioner) would otherwise escape deduplication.
+        """
+        key = self._inbound_key(message)
+        home = murmur2_partition(key, self._partitions[record.topic])
+        if home == record.partition:
+            return False
+        came_from = [value for name, value in record.headers if name == REROUTED]
+        if came_from:
+            self._count(context, "received", record, message.header)
+            detail = f"it was forwarded from {came_from[0].decode()} and belongs to {home}"
+            problem = Problem("misrouted", detail)
+            self._refuse(record, Refused((problem,), message.header, message.pattern), context)
+            return True
+        self._count(context, "rerouted", record, message.header)
+        headers = (*record.headers, (REROUTED, str(record).encode()))
+        context.emit(Output(record.topic, key, record.value, headers, home))
+        return True
+
+    def _inbound_key(self, message: Understood) -> bytes:
+        if message.noun.kind == "register" and message.header.verb != "get":
+            return message.noun.name.encode()
+        return message.identity.key
+
+    def _mark(self, record: Record, packed: bytes | None) -> Mark | None:
+        """The mark, unless the horizon has passed by the log's own time."""
+        if packed is None:
+            return None
+        mark = Mark.unpack(packed)
+        return None if record.timestamp_ms - mark.time_ms > self._horizon_ms else mark
+
+    def _conflict(self, record: Record, mark: Mark, context: Context) -> Problem | None:
+        """None for a repeat; otherwise what is wrong with the same identity coming again."""
+        value = record.value or b""
+        if raw_digest(value) == mark.digest:
+            return None
+        first = context.read_back(record.topic, record.partition, mark.offset)
+        where = f"{record.topic}/{record.partition}@{mark.offset}"
+        if first is None or first.value is None:
+            return Problem("identity_uncomparable", f"the first one, {where}, is no longer kept")
+        try:
+            same = self._content(first.value) == self._content(value)
+        except MessageError:
+            return Problem("identity_uncomparable", f"the first one is {where}")
+        return None if same else Problem("identity_conflict", f"the first one is {where}")
+
+    def _content(self, data: bytes) -> bytes:
+        return content_digest(read(data, self._limits))
+
+    # --------------------------------------------------------------- effects
+
+    def _accept(self, record: Record, message: Understood, key: bytes, context: Context) -> None:
+        header = message.header
+        if message.rejected and (message.atomic or not message.items):
+            self._refuse_objects(record, message, context)
+            return
+        self._reject_objects(record, message, context)
+        for output in events(record, message, self._catalogue):
+            context.emit(output)
+        for item in message.items:
+            self._count(context, "produced", record, header, noun=item.noun)
+        reply = accepted_reply(record, message) if message.pattern.replies else b""
+        if reply:
+            self._reply(record, header, reply, context)
+        mark = Mark(record.timestamp_ms, record.offset, raw_digest(record.value or b""), reply)
+        context.put(DEDUP, key, mark.pack())
+
+    def _reject_objects(self, record: Record, message: Understood, context: Context) -> None:
+        topic = self._rejected_topic(record, message.header)
+        for output in object_rejections(record, message, topic):
+            context.emit(output)
+        for rejected in message.rejected:
+            code = rejected.problems[0].code
+            self._count(context, "rejected", record, message.header, code)
+
+    def _refuse_objects(self, record: Record, message: Understood, context: Context) -> None:
+        """No object takes effect: because all are bad, or because one bad one spoils all."""
+        first = message.rejected[0].problems[0]
+        if message.atomic and message.items:
+            detail = f"object {message.rejected[0].index}: {first}"
+            problem = Problem("transaction_aborted", detail, first.xpath, first.line)
+            refused = Refused((problem,), message.header, message.pattern)
+            self._refuse(record, refused, context)
+            return
+        self._reject_objects(record, message, context)
+        if message.pattern.replies:
+            reply = failed_reply(record, message.header, (), message.rejected)
+            self._reply(record, message.header, reply, context)
+
+    def _refuse(self, record: Record, refused: Refused, context: Context) -> None:
+        header, problems = refused.header, refused.problems
+        self._count(context, "rejected", record, header, problems[0].code)
+        topic = self._rejected_topic(record, header)
+        context.emit(rejection(record, topic, header, problems[0], others=len(problems) - 1))
+        if header is not None and refused.pattern is not None and refused.pattern.replies:
+            self._reply(record, header, failed_reply(record, header, problems), context)
+
+    def _reply(self, record: Record, header: Header, reply: bytes, context: Context) -> None:
+        noun = self._catalogue.nouns.get(header.noun)
+        home = noun.home if noun is not None else self._interfaces[record.topic]
+        context.emit(reply_output(record, header, home, self._context(header), reply))
+        self._count(context, "replied", record, header)
+
+    # ----------------------------------------------------------------- names
+
+    def _rejected_topic(self, record: Record, header: Header | None) -> str:
+        return naming.rejected(self._interfaces[record.topic], self._context(header))
+
+    def _context(self, header: Header | None) -> str:
+        """The context whose topics are used: production where the message's has none."""
+        if header is None or header.context not in self._catalogue.contexts:
+            return naming.PRODUCTION
+        return header.context
+
+    def _count(
+        self,
+        context: Context,
+        what: str,
+        record: Record,
+        header: Header | None,
+        code: str = "",
+        *,
+        noun: str = "",
+    ) -> None:
+        # An unknown noun is a sender's invention: not a label.
+        if not noun and header is not None and header.noun in self._catalogue.nouns:
+            noun = header.noun
+        interface = self._interfaces[record.topic]
+        context.count(what, interface, self._context(header), noun, code)

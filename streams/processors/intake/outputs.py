@@ -1,0 +1,236 @@
+"""What intake writes: canonical events, replies and rejections, with their headers.
+
+Lives here: topic, key, headers and value of each output. Must not live here: whether it is
+written (see `intake`). Everything is a function of the inbound record and the message, so
+that the same input gives the same bytes again.
+
+CloudEvents 1.0, binary mode: https://github.com/cloudevents/spec (Kafka protocol binding).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from schemas.avro import encode_provenance, frame
+from schemas.envelope import Header, ObjectId, Reply, ReplyError, reply_error, reply_to, write
+from schemas.errors import CODES, Problem
+from schemas.profiles import RejectedObject
+from schemas.times import from_epoch_ms
+from streams.engine.record import Headers, Output, Record
+from streams.processors.intake.understand import Understood
+from topics import Catalogue, naming
+from topics.rejection import UNKNOWN_SOURCE, rejection_headers
+
+# How much of a refused oversize is kept (DESIGN: digest, size and the first 64 KiB).
+OVERSIZE_HEAD_BYTES: Final = 64 * 1024
+# A reply names at most so many bad objects; the rest are in `rejected`, each by itself.
+REPLY_ERRORS_MAX: Final = 100
+# Name space of reply message IDs: uuid5 of it and the request's identity key.
+SENDER: Final = "cimstream"
+_REPLY_IDS: Final = uuid.UUID("6b1f7c1e-6a55-5d0e-9c9b-2f2d3f0f7a10")
+
+
+def events(record: Record, message: Understood, catalogue: Catalogue) -> Iterator[Output]:
+    """The canonical events of a message, in its order, each with where it came from."""
+    header, identity = message.header, message.identity
+    common: Headers = (
+        ("content-type", b"application/avro"),
+        ("ce_specversion", b"1.0"),
+        ("ce_source", (header.source or UNKNOWN_SOURCE).encode()),
+        ("ce_time", from_epoch_ms(_time_ms(header, record)).encode()),
+        ("ce_messageid", identity.message_id.encode()),
+        ("ce_verb", header.verb.encode()),
+        *_optional("ce_correlationid", header.correlation_id),
+        *_optional("ce_revision", header.revision),
+        ("traceparent", _traceparent(record, identity.key)),
+    )
+    kinds: dict[str, tuple[str, bytes, Headers]] = {}
+    for index, item in enumerate(message.items):
+        kind = kinds.get(item.noun)
+        if kind is None:
+            noun = catalogue.nouns[item.noun]
+            headers = (
+                *common,
+                ("ce_type", f"cim.{item.noun}.{header.verb}".encode()),
+                ("ce_interface", noun.home.encode()),
+                ("ce_noun", item.noun.encode()),
+            )
+            topic = naming.noun_log(noun.home, item.noun, identity.context)
+            kind = kinds[item.noun] = (topic, frame(noun.schema or ""), headers)
+        topic, prefix, headers = kind
+        provenance = encode_provenance(
+            record.topic, record.partition, record.offset, identity.message_id, header.source, index
+        )
+        unique = ("ce_id", f"{identity.message_id}#{index}".encode())
+        yield Output(topic, item.key, prefix + provenance + item.body, (*headers, unique))
+
+
+def accepted_reply(record: Record, message: Understood) -> bytes:
+    """The ResponseMessage for a message that took effect, in whole or in part."""
+    if message.rejected:
+        result, first = "PARTIAL", ReplyError("0.2", "INFORM", "partial, nothing more follows")
+    else:
+        result, first = "OK", ReplyError("0.0", "INFORM", "no errors")
+    key = message.identity.key
+    return _reply(message.header, record, key, result, (first,), message.rejected)
+
+
+def failed_reply(
+    record: Record,
+    header: Header,
+    problems: Sequence[Problem],
+    rejected: Sequence[RejectedObject] = (),
+) -> bytes:
+    """The ResponseMessage for a message that had no effect."""
+    errors = tuple(reply_error(problem) for problem in problems[:REPLY_ERRORS_MAX])
+    key = record.key or str(record).encode()
+    return _reply(header, record, key, "FAILED", errors, rejected)
+
+
+def reply_output(record: Record, header: Header, home: str, context: str, reply: bytes) -> Output:
+    """Address a reply to the sender, on the outbound topic of the noun's home."""
+    source = header.source or UNKNOWN_SOURCE
+    correlation = header.correlation_id or header.message_id
+    return Output(
+        naming.outbound(home, context),
+        source.encode(),
+        reply,
+        (
+            ("content-type", b"application/xml"),
+            ("ce_specversion", b"1.0"),
+            ("ce_id", f"{header.message_id or record}#reply".encode()),
+            ("ce_source", b"urn:cimstream:intake"),
+            ("ce_type", f"cim.{header.noun}.reply".encode()),
+            ("ce_time", from_epoch_ms(record.timestamp_ms).encode()),
+            ("ce_interface", home.encode()),
+            ("ce_noun", header.noun.encode()),
+            ("ce_verb", b"reply"),
+            ("ce_destination", source.encode()),
+            *_optional("ce_correlationid", correlation),
+            *_optional("cimstream_replyaddress", header.reply_address),
+            ("traceparent", _traceparent(record, correlation.encode())),
+        ),
+    )
+
+
+def rejection(
+    record: Record,
+    topic: str,
+    header: Header | None,
+    problem: Problem,
+    *,
+    others: int = 0,
+    with_value: bool = True,
+) -> Output:
+    """The record of a whole message that was not accepted, with its bytes as they came.
+
+    `others` is how many more problems it has. What is too large to keep is cut to its
+    head; size and digest then say what it was.
+    """
+    value = record.value or b""
+    extra: Headers = ()
+    if problem.code == "message_too_large" or not with_value:
+        extra = (
+            ("cimstream_size", str(len(value)).encode()),
+            ("cimstream_sha256", hashlib.sha256(value).hexdigest().encode()),
+        )
+        value = value[:OVERSIZE_HEAD_BYTES] if with_value else b""
+    return Output(
+        topic,
+        record.key,
+        value,
+        (*_inbound_context(record, header), *_told(record, problem, others=others), *extra),
+    )
+
+
+def object_rejections(record: Record, message: Understood, topic: str) -> Iterator[Output]:
+    """One record per object that was not accepted, holding just that object in its envelope."""
+    for rejected in message.rejected:
+        extra: Headers = (("cimstream_object", str(rejected.index).encode()),)
+        told = _told(record, rejected.problems[0], others=len(rejected.problems) - 1)
+        yield Output(
+            topic,
+            record.key,
+            rejected.element or b"",
+            (*_inbound_context(record, message.header), *told, *extra),
+        )
+
+
+def _told(record: Record, problem: Problem, *, others: int) -> Headers:
+    why = problem.detail or CODES[problem.code].what
+    if others:
+        why = f"{why} (and {others} more)"
+    where = str(record)
+    if problem.xpath:
+        where += f" {problem.xpath}"
+    if problem.line is not None:
+        where += f" line {problem.line}"
+    return rejection_headers(
+        CODES[problem.code],
+        why=why,
+        where=where,
+        topic=record.topic,
+        stage="PROCESSING",
+        partition=record.partition,
+        offset=record.offset,
+    )
+
+
+def _inbound_context(record: Record, header: Header | None) -> Headers:
+    """What the inbound record's headers said, or where it had none, what its header says."""
+    kept = tuple(h for h in record.headers if h[0].startswith("ce_") or h[0] == "traceparent")
+    if kept or header is None:
+        return (("content-type", b"application/xml"), *kept)
+    return (
+        ("content-type", b"application/xml"),
+        *_optional("ce_source", header.source),
+        *_optional("ce_noun", header.noun),
+        *_optional("ce_verb", header.verb),
+        *_optional("ce_id", header.message_id),
+        *_optional("ce_correlationid", header.correlation_id),
+    )
+
+
+def _reply(
+    header: Header,
+    record: Record,
+    key: bytes,
+    result: str,
+    errors: tuple[ReplyError, ...],
+    rejected: Sequence[RejectedObject],
+) -> bytes:
+    room = REPLY_ERRORS_MAX - len(errors)
+    errors += tuple(
+        reply_error(r.problems[0], object_id=ObjectId(str(r.index), "other"))
+        for r in rejected[: max(0, room)]
+    )
+    answer = reply_to(
+        header,
+        Reply(result, errors),
+        message_id=str(uuid.uuid5(_REPLY_IDS, key.hex())),
+        timestamp_ms=record.timestamp_ms,
+        source=SENDER,
+    )
+    return write(answer)
+
+
+def _time_ms(header: Header, record: Record) -> int:
+    return record.timestamp_ms if header.timestamp_ms is None else header.timestamp_ms
+
+
+def _optional(name: str, text: str) -> Headers:
+    return ((name, text.encode()),) if text else ()
+
+
+def _traceparent(record: Record, seed: bytes) -> bytes:
+    """Our span within the sender's trace; without one, a trace that the identity names."""
+    digest = hashlib.blake2b(seed, digest_size=24).hexdigest()
+    for name, value in record.headers:
+        if name == "traceparent":
+            parts = value.split(b"-")
+            if len(parts) == 4:
+                return b"-".join((parts[0], parts[1], digest[32:].encode(), parts[3]))
+    return f"00-{digest[:32]}-{digest[32:]}-01".encode()

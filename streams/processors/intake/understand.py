@@ -1,0 +1,154 @@
+"""What one inbound record says, judged without any state.
+
+Lives here: the order of the checks. size -> header -> known here? -> allowed here? ->
+payload -> objects. Pure, so many records can be understood at once. Must not live here:
+what was said before (see `intake`), XML (see `schemas`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from schemas.envelope import Header, Kind, Message, peek_header, read
+from schemas.envelope.namespaces import KIND_OF_VERB
+from schemas.errors import MessageError, Problem
+from schemas.identity import Identity, identify
+from schemas.profiles import Item, Outcome, Profile, RejectedObject, profile, read_bulk
+from schemas.xml import XmlLimits
+from topics import Catalogue, Noun, Pattern, naming
+
+# Verbs that change something: a repeat that could not be recognised would do it twice.
+_NEEDS_MESSAGE_ID: Final = frozenset({"create", "change", "cancel", "close", "delete", "execute"})
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A message that may take effect, with what it would put on which noun's log."""
+
+    header: Header
+    noun: Noun
+    identity: Identity
+    pattern: Pattern
+    items: list[Item] = field(default_factory=list)
+    rejected: list[RejectedObject] = field(default_factory=list)
+    atomic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A message that cannot be accepted as a whole, and why.
+
+    `header` is there as far as it could be read; `pattern` where that told enough.
+    """
+
+    problems: tuple[Problem, ...]
+    header: Header | None = None
+    pattern: Pattern | None = None
+
+
+class Understanding:
+    """Reads messages of one interface by the catalogue."""
+
+    def __init__(self, catalogue: Catalogue, interface: str) -> None:
+        self._catalogue = catalogue
+        self._interface = interface
+        self._contexts = {naming.PRODUCTION, *catalogue.contexts}
+        self._limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
+
+    def understand(self, data: bytes | None) -> Understood | Refused:
+        """What the message says; total: every fault becomes a `Refused`."""
+        if data is None:
+            return Refused((Problem("xml_not_wellformed", "the record has no value"),))
+        if len(data) > self._limits.bytes_max:
+            detail = f"it has {len(data)} bytes, the limit is {self._limits.bytes_max}"
+            return Refused((Problem("message_too_large", detail),), peek_header(data))
+        header = peek_header(data)
+        try:
+            return self._read(data, header)
+        except MessageError as error:
+            kind = None if header is None else KIND_OF_VERB.get(header.verb)
+            pattern = None
+            if header is not None and kind is not None:
+                pattern = self._pattern(kind, header)
+            return Refused(error.problems, header, pattern)
+
+    def _read(self, data: bytes, header: Header | None) -> Understood:
+        if header is not None:
+            noun = self._admit(header)  # before the payload is looked at: it may be large
+            bulk = read_bulk(noun.profile or "", data)
+            if bulk is not None:
+                return self._understood(
+                    bulk.message.kind, bulk.header, noun, data, bulk.outcome, atomic=False
+                )
+        message = read(data, self._limits)
+        if message.header is None:
+            raise MessageError(Problem("root_unknown", "a fault is an answer, never sent in"))
+        noun = self._admit(message.header)
+        outcome, atomic = _objects(message, profile(noun.profile or ""))
+        return self._understood(message.kind, message.header, noun, data, outcome, atomic=atomic)
+
+    def _understood(
+        self, kind: Kind, header: Header, noun: Noun, data: bytes, outcome: Outcome, *, atomic: bool
+    ) -> Understood:
+        return Understood(
+            header,
+            noun,
+            identify(header, data, self._limits),
+            self._pattern(kind, header),
+            outcome.items,
+            outcome.rejected,
+            atomic or noun.kind == "register",
+        )
+
+    def _admit(self, header: Header) -> Noun:
+        """The noun, if this interface may send it with this verb and its profile exists.
+
+        Raises:
+            MessageError: noun_missing, message_id_missing, those of `Catalogue.refusal`,
+                context_unknown.
+        """
+        if not header.noun:
+            raise MessageError(Problem("noun_missing", xpath="/*/Header/Noun"))
+        if header.verb in _NEEDS_MESSAGE_ID and not header.message_id:
+            detail = f"a message with verb {header.verb} must have one"
+            raise MessageError(Problem("message_id_missing", detail, "/*/Header/MessageID"))
+        code = self._catalogue.refusal(self._interface, header.noun, header.verb)
+        if code is not None:
+            place = "Verb" if code.startswith("verb") else "Noun"
+            raise MessageError(Problem(code, f"on {self._interface}", f"/*/Header/{place}"))
+        if header.context not in self._contexts:
+            raise MessageError(Problem("context_unknown", xpath="/*/Header/Context"))
+        return self._catalogue.nouns[header.noun]
+
+    def _pattern(self, kind: Kind, header: Header) -> Pattern:
+        return self._catalogue.pattern(
+            kind,
+            header.verb,
+            header.noun,
+            header.ack_required,
+            header.reply_address,
+            header.destination,
+        )
+
+
+def _objects(message: Message, reader: Profile) -> tuple[Outcome, bool]:
+    """The objects of the payload or of every operation, and whether all must be good.
+
+    Raises:
+        MessageError: payload_missing.
+    """
+    if message.operation_set is not None:
+        together = Outcome()
+        for operation in message.operation_set.operations:
+            if operation.payload is not None:
+                part = reader.read(operation.payload)
+                together.items += part.items
+                together.rejected += part.rejected
+                together.objects += part.objects
+        return together, message.operation_set.enforce_integrity
+    if message.payload is None:
+        if message.kind is Kind.RESPONSE:
+            return Outcome(), False
+        raise MessageError(Problem("payload_missing", xpath="/*/Payload"))
+    return reader.read(message.payload), False

@@ -1,0 +1,92 @@
+"""The metrics: names, labels, meaning. Labels are bounded: no mRID, no source, no peer.
+
+Names follow Prometheus: `cimstream_<noun>_<unit>_total`. The counts of records come from
+committed transactions only, so they are exact for the life of the process; the totals over
+all time are in the counters changelogs (`cimstream stats`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY: Final = CollectorRegistry(auto_describe=True)
+
+_MESSAGE: Final = ("interface", "context", "noun")
+_PARTITION: Final = ("topic", "partition")
+
+COUNTS: Final[Mapping[str, Counter]] = {
+    "received": Counter(
+        "cimstream_messages_received",
+        "Messages taken from inbound topics",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+    "produced": Counter(
+        "cimstream_events_produced",
+        "Canonical events written to noun logs",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+    "duplicates": Counter(
+        "cimstream_messages_duplicate",
+        "Messages recognised as repeats, without effect",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+    "rejected": Counter(
+        "cimstream_messages_rejected",
+        "Messages and single objects rejected, by stable error code",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+    "replied": Counter(
+        "cimstream_replies_produced",
+        "Replies written to outbound topics",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+    "rerouted": Counter(
+        "cimstream_messages_rerouted",
+        "Messages forwarded to the partition of their identity",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+}
+COMMIT_SECONDS: Final = Histogram(
+    "cimstream_commit_seconds",
+    "From the first record of a transaction to its commit",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=REGISTRY,
+)
+COMMITTED_RECORDS: Final = Counter(
+    "cimstream_committed_records", "Input records whose effects are permanent", registry=REGISTRY
+)
+ABORTED: Final = Counter(
+    "cimstream_transactions_aborted",
+    "Transactions given up and repeated, by engine error code",
+    ("code",),
+    registry=REGISTRY,
+)
+LAG: Final = Gauge(
+    "cimstream_lag_records", "Input records not yet processed", _PARTITION, registry=REGISTRY
+)
+RESTORE_REMAINING: Final = Gauge(
+    "cimstream_restore_remaining_records",
+    "Changelog records to read before a partition runs",
+    _PARTITION,
+    registry=REGISTRY,
+)
+RESTORED: Final = Counter(
+    "cimstream_restored_records", "Changelog records read in restores", registry=REGISTRY
+)
+STATE_WIPED: Final = Counter(
+    "cimstream_state_wiped",
+    "Local stores thrown away and restored from their changelog",
+    registry=REGISTRY,
+)
+PARTITIONS: Final = Gauge(
+    "cimstream_assigned_partitions", "Input partitions this worker holds", registry=REGISTRY
+)

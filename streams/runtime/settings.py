@@ -1,0 +1,255 @@
+"""What an operator can set: one model, one file, one precedence.
+
+    command line > environment (CIMSTREAM__SECTION__KEY) > cimstream.toml > default
+
+Lives here: the settings and their bounds. Must not live here: anything that acts on them.
+The layers below get frozen dataclasses, never this object. What exactly-once rests on is
+not a setting: naming it is refused (`streams.engine.kafka.settings.LOCKED`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from streams.engine.kafka import KafkaSettings, LockedSettingError
+from streams.engine.worker import Limits
+from topics.errors import EXIT_CONFIG, OperatorError
+
+FILE: Final = Path("cimstream.toml")
+BOOTSTRAP_VARIABLE: Final = "CIMSTREAM_BOOTSTRAP"
+_PREFIX: Final = "CIMSTREAM__"
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(_Section):
+    """How the cluster is reached."""
+
+    bootstrap_servers: str = Field(
+        default="", description=f"host:port list; empty: {BOOTSTRAP_VARIABLE} or the local broker"
+    )
+    transaction_timeout_ms: int = Field(
+        default=10_000,
+        ge=5_000,
+        le=60_000,
+        description="ms; how long a dead slot's open transaction holds readers back at most",
+    )
+    session_timeout_ms: int = Field(
+        default=6_000,
+        ge=1_000,
+        le=300_000,
+        description="ms; silence after which a slot's partitions go to others; not below the "
+        "broker's group.min.session.timeout.ms",
+    )
+    request_timeout_s: float = Field(
+        default=10.0, ge=1, le=120, description="s; bound on each transactional request"
+    )
+    properties: Mapping[str, str | int | float | bool] = Field(
+        default_factory=dict,
+        description="librdkafka properties for security (sasl.*, ssl.*, security.protocol)",
+    )
+
+    @field_validator("properties")
+    @classmethod
+    def _not_locked(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            KafkaSettings("", extra=value)
+        except LockedSettingError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+
+class Worker(_Section):
+    """What a worker takes on and how much at once."""
+
+    interfaces: tuple[str, ...] = Field(
+        default=(), description="interfaces to process, e.g. I7; empty: all of the catalogue"
+    )
+    workers: int = Field(default=1, ge=1, le=64, description="worker processes of this machine")
+    first_slot: int | None = Field(
+        default=None,
+        ge=0,
+        description="number of the first slot; empty: the lowest that are free on this machine",
+    )
+    state_folder: Path = Field(
+        default=Path("state"), description="folder of the local databases, one per slot"
+    )
+    poll_timeout_ms: int = Field(
+        default=100, ge=1, le=5_000, description="ms; longest wait for a first record"
+    )
+    commit_interval_ms: int = Field(
+        default=100,
+        ge=1,
+        le=4_000,
+        description="ms; longest life of a transaction while input keeps coming",
+    )
+    batch_records_max: Positive = Field(default=1_000, description="records taken in one turn")
+    batch_bytes_max: Positive = Field(
+        default=8 * 1024 * 1024, description="bytes taken in one turn"
+    )
+
+    def limits(self) -> Limits:
+        """What the engine needs of it."""
+        return Limits(
+            poll_timeout_s=self.poll_timeout_ms / 1000,
+            commit_interval_s=self.commit_interval_ms / 1000,
+            batch_records_max=self.batch_records_max,
+            batch_bytes_max=self.batch_bytes_max,
+        )
+
+
+class Http(_Section):
+    """The door for probes and Prometheus."""
+
+    host: str = Field(default="127.0.0.1", description="address to bind; loopback by default")
+    port: int = Field(
+        default=9464,
+        ge=0,
+        le=65_000,
+        description="port of slot 0, slot n has port + n; 0: a free one, named in the log",
+    )
+
+
+class Logging(_Section):
+    """Log lines on stderr."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="lowest level that is written"
+    )
+    format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="auto: text on a terminal, JSON lines elsewhere"
+    )
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    kafka: Kafka = Kafka()
+    worker: Worker = Worker()
+    http: Http = Http()
+    logging: Logging = Logging()
+    catalogue: Path | None = Field(
+        default=None, description="folder of a catalogue other than the one that is shipped"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line (as init values), environment, file; the first that has a key wins."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls))
+
+
+def load_settings(file: Path | None = None, **overrides: Mapping[str, object]) -> Settings:
+    """Read the settings.
+
+    Args:
+        file: TOML file; None takes `cimstream.toml` of the working folder if there is one.
+        overrides: Section to values from the command line; a None was not given.
+
+    Raises:
+        OperatorError: `config_missing`, or `config_invalid` naming the file or variable, the
+            key, what was expected and, for an unknown key, the nearest one that exists.
+    """
+    if file is not None and not file.exists():
+        raise OperatorError(
+            "config_missing",
+            what=f"there is no settings file {file}",
+            fix="name an existing file, or leave the option out",
+            exit_code=EXIT_CONFIG,
+        )
+    path = file or FILE
+    _check_environment()
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    given = {
+        section: {key: value for key, value in values.items() if value is not None}
+        for section, values in overrides.items()
+    }
+    try:
+        return FromFile(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise _invalid(error, str(path) if path.exists() else "the environment") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OperatorError(
+            "config_invalid",
+            what=f"the settings file is not TOML: {error}",
+            where=str(path),
+            fix="correct the file",
+            exit_code=EXIT_CONFIG,
+        ) from error
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield f"{prefix}{name}"
+            yield from _keys(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _check_environment() -> None:
+    """Refuse a variable that names no setting; the library would pass over it in silence."""
+    known = set(_keys(Settings))
+    for variable in os.environ:
+        if not variable.upper().startswith(_PREFIX):
+            continue
+        key = variable[len(_PREFIX) :].lower().replace("__", ".")
+        if key not in known and not key.startswith("kafka.properties."):
+            raise _unknown(key, variable)
+
+
+def _unknown(key: str, where: str) -> OperatorError:
+    near = difflib.get_close_matches(key, list(_keys(Settings)), n=1)
+    hint = f"did you mean {near[0]}?" if near else "see docs/operating.md for all settings"
+    return OperatorError(
+        "config_invalid",
+        what=f"{key} is not a setting",
+        where=where,
+        fix=hint,
+        exit_code=EXIT_CONFIG,
+    )
+
+
+def _invalid(error: ValidationError, origin: str) -> OperatorError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return _unknown(key, origin)
+    return OperatorError(
+        "config_invalid",
+        what=f"{key}: {first['msg']}",
+        where=origin,
+        fix=f"correct {key}",
+        exit_code=EXIT_CONFIG,
+    )

@@ -1,0 +1,114 @@
+"""Keeps the workers of this machine running.
+
+Starts one process per slot, starts a failed one again (at once the first time, then with
+back-off), passes SIGTERM on, and ends when all have ended. A worker whose slot another
+process took over is not started again: the two would fence each other for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Final
+
+from streams.runtime.logs import log
+from streams.runtime.worker import EXIT_FENCED, Orders
+
+_CHECK_S: Final = 0.05
+_BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
+# A worker that lived this long was well; its next failure is a first one again.
+_WELL_S: Final = 30.0
+# Longest orderly end: one transactional request (10 s) for the last commit, and the close.
+_STOP_S: Final = 20.0
+
+
+@dataclass(slots=True)
+class _Child:
+    orders: Orders
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_at: float = 0.0
+    failures: int = 0
+
+
+class Supervisor:
+    """Runs one child per order until `stopping` is set or a slot is lost."""
+
+    def __init__(
+        self, orders: Sequence[Orders], stopping: Event, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._children = [_Child(order) for order in orders]
+        self._stopping = stopping
+        self._clock = clock
+
+    def run(self) -> int:
+        """Supervise; give the exit status for the whole: 0, or 75 if a slot was taken."""
+        status = 0
+        try:
+            while not self._stopping.is_set() and status == 0:
+                for child in self._children:
+                    status = status or self._look_after(child)
+                self._stopping.wait(_CHECK_S)
+        finally:
+            self._stop()
+        return status
+
+    def _look_after(self, child: _Child) -> int:
+        now = self._clock()
+        if child.process is None:
+            if now >= child.start_at:
+                self._start(child, now)
+            return 0
+        code = child.process.poll()
+        if code is None:
+            return 0
+        slot = child.orders.slot
+        child.process = None
+        if code == EXIT_FENCED:
+            log("supervisor", logging.ERROR, "slot taken by another process", slot=slot)
+            return EXIT_FENCED
+        child.failures = 0 if now - child.started_at > _WELL_S else child.failures
+        wait = _BACKOFF_S[min(child.failures, len(_BACKOFF_S) - 1)]
+        child.failures += 1
+        child.start_at = now + wait
+        log(
+            "supervisor",
+            logging.WARNING,
+            "worker ended, starting it again",
+            slot=slot,
+            status=code,
+            wait_s=wait,
+        )
+        return 0
+
+    def _start(self, child: _Child, now: float) -> None:
+        # A session of its own: a Ctrl-C at the terminal reaches only the supervisor.
+        child.process = subprocess.Popen(
+            [sys.executable, "-m", "streams.runtime.worker"],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+        child.started_at = now
+        pipe = child.process.stdin
+        if pipe is not None:
+            pipe.write(child.orders.to_json().encode() + b"\n")
+            pipe.flush()
+
+    def _stop(self) -> None:
+        running = [c.process for c in self._children if c.process is not None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        deadline = self._clock() + _STOP_S
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - self._clock()))
+            except subprocess.TimeoutExpired:
+                log("supervisor", logging.ERROR, "worker does not end, killing it")
+                process.kill()
+                process.wait()

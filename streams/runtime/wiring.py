@@ -1,0 +1,76 @@
+"""Putting a worker together from settings: the one place that names every part."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from streams.engine.events import Telemetry
+from streams.engine.kafka import (
+    ChangelogReader,
+    GroupSource,
+    KafkaSettings,
+    RecordReader,
+    TransactionalProducer,
+)
+from streams.engine.processor import Processor
+from streams.engine.rocks import RocksState
+from streams.engine.worker import Limits, Worker
+from streams.processors.intake import Intake
+from streams.runtime.settings import Settings
+from topics import Catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPlan:
+    """Everything a worker of one slot is made from."""
+
+    catalogue: Catalogue
+    interfaces: tuple[str, ...]
+    kafka: KafkaSettings
+    limits: Limits
+    state_folder: Path
+
+
+class MonotonicClock:
+    """The machine's monotonic clock."""
+
+    def monotonic(self) -> float:
+        """Seconds."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def kafka_settings(settings: Settings, bootstrap: str, catalogue: Catalogue) -> KafkaSettings:
+    """What the engine's Kafka adapter needs."""
+    kafka = settings.kafka
+    return KafkaSettings(
+        bootstrap,
+        message_bytes_max=catalogue.message_bytes_max,
+        transaction_timeout_ms=kafka.transaction_timeout_ms,
+        session_timeout_ms=kafka.session_timeout_ms,
+        request_timeout_s=kafka.request_timeout_s,
+        extra=kafka.properties,
+    )
+
+
+def make_worker(plan: WorkerPlan, slot: int, telemetry: Telemetry) -> Worker:
+    """The intake worker of one slot, ready to run."""
+    processor = Intake(plan.catalogue, plan.interfaces)
+    member = f"{processor.name}-{slot}"
+    return Worker(
+        cast(Processor[object], processor),
+        source=GroupSource(plan.kafka, processor.name, member),
+        log=TransactionalProducer(plan.kafka, member),
+        changelogs=ChangelogReader(plan.kafka, f"{member}-restore"),
+        reader=RecordReader(plan.kafka, f"{member}-reader"),
+        state=RocksState(plan.state_folder / member),
+        telemetry=telemetry,
+        clock=MonotonicClock(),
+        limits=plan.limits,
+    )

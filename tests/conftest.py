@@ -1,0 +1,30 @@
+"""What every test may ask for.
+
+Lives here: the broker of the whole run. Must not live here: fixtures of one part; those stay
+beside its tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from streams.runtime.broker import BrokerSettings, broker_for
+
+# How fast a machine is, is no property of ours.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of a real Kafka, found or started as `make demo` does it.
+
+    One for the whole run, shared by all tests: a test makes topics and groups with names of
+    its own and does not count on an empty cluster.
+    """
+    local = BrokerSettings(data_folder=tmp_path_factory.mktemp("kafka") / "broker", port=0)
+    with broker_for(local) as broker:
+        yield broker.bootstrap

@@ -1,0 +1,331 @@
+"""`cimstream run` from outside: processes, signals, sockets, and what is in Kafka afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+import pytest
+
+from schemas.avro import decode
+from streams.demo import messages as m
+from streams.engine.kafka import KafkaSettings
+from streams.engine.record import Record
+from streams.runtime.reading import TopicReader
+from topics import load_catalogue
+
+pytestmark = pytest.mark.integration
+
+LOG = "cim.i7.meter-readings"
+PATIENCE_S = 90.0
+
+
+class Run:
+    """One `cimstream run` process and what it logs."""
+
+    def __init__(self, bootstrap: str, folder: Path, *arguments: str, **variables: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "run", "--http-port", "0",
+             "--state-folder", str(folder), *arguments],
+            env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        self.lines: list[dict[str, object]] = []
+        self._queue: Queue[dict[str, object] | None] = Queue()
+        Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            for line in stream:
+                entry = json.loads(line) if line.startswith("{") else {"event": line}
+                self.lines.append(entry)
+                self._queue.put(entry)
+        self._queue.put(None)
+
+    def await_event(self, event: str) -> dict[str, object]:
+        """The next log line with this event."""
+        while (entry := self._queue.get(timeout=PATIENCE_S)) is not None:
+            if entry["event"] == event:
+                return entry
+        raise AssertionError(f"ended without {event!r}: {self.lines}")
+
+    def end(self) -> int:
+        """SIGTERM and the exit status."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def run(kafka: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Starts `cimstream run`; whatever still runs at the end is killed."""
+    cimstream(kafka, "topics", "apply")
+    started: list[Run] = []
+
+    def start(*arguments: str, folder: str = "state", **variables: str) -> Run:
+        started.append(Run(kafka, tmp_path / folder, *arguments, **variables))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+def cimstream(bootstrap: str, *arguments: str) -> str:
+    """The output of a command that must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "streams.cli", *arguments],
+        env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def send(bootstrap: str, folder: Path, source: str, numbers: range) -> None:
+    """Write one message per number into a new folder and send it."""
+    outbox = folder / uuid.uuid4().hex
+    outbox.mkdir()
+    for number in numbers:
+        meter = m.full_meter(f"{source}-{number}", m.values(number, 4), m.times(4))
+        data = m.envelope(m.meter_readings([meter]), message_id=f"m-{number}", source=source)
+        (outbox / f"{number:06d}.xml").write_bytes(data)
+    cimstream(bootstrap, "send", str(outbox), "--interface", "I7")
+
+
+def committed(bootstrap: str, source: str) -> list[Record]:
+    """Committed events of one source."""
+    with TopicReader(KafkaSettings(bootstrap)) as reader:
+        records = list(reader.records(reader.bounds(reader.topics()[LOG])))
+    return [r for r in records if ("ce_source", source.encode()) in r.headers]
+
+
+def await_committed(bootstrap: str, source: str, count: int) -> list[Record]:
+    """Wait until so many events of the source are committed."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        records = committed(bootstrap, source)
+        if len(records) >= count:
+            return records
+        assert time.monotonic() < deadline, f"{len(records)} of {count}"
+        time.sleep(0.2)
+
+
+def new_source() -> str:
+    return f"HES-{uuid.uuid4().hex[:8]}"
+
+
+def test_each_message_takes_effect_once_while_workers_are_killed_hard(
+    run: Callable[..., Run], kafka: str, tmp_path: Path
+) -> None:
+    """Goal: kill -9 at random moments loses nothing and doubles nothing.
+
+    Method: the worker is killed again and again while messages and their repeats come in.
+    """
+    seed = random.randrange(1_000_000)
+    chance = random.Random(seed)
+    source = new_source()
+    subject = run("--interface", "I7")
+    for part in range(4):
+        worker = subject.await_event("worker started")
+        send(kafka, tmp_path, source, range(part * 100, part * 100 + 150))  # 50 of them again
+        time.sleep(chance.random())
+        os.kill(int(str(worker["pid"])), signal.SIGKILL)
+    subject.await_event("worker started")
+
+    records = await_committed(kafka, source, 450)
+
+    times_seen = Counter(record.key for record in records)
+    assert len(times_seen) == 450, f"seed {seed}"
+    assert set(times_seen.values()) == {1}, f"seed {seed}"
+    assert subject.end() == 0
+
+
+def test_a_clean_stop_commits_and_the_next_start_reads_no_changelog(
+    run: Callable[..., Run], kafka: str, tmp_path: Path
+) -> None:
+    source = new_source()
+    first = run()
+    send(kafka, tmp_path, source, range(20))
+    await_committed(kafka, source, 20)
+    assert first.end() == 0
+
+    second = run()
+    send(kafka, tmp_path, source, range(15, 30))
+    await_committed(kafka, source, 30)
+
+    assert second.end() == 0
+    assert [line for line in second.lines if line["event"] == "state restored"] == []
+
+
+def test_a_lost_state_folder_is_restored_and_repeats_are_still_recognised(
+    run: Callable[..., Run], kafka: str, tmp_path: Path
+) -> None:
+    source = new_source()
+    first = run()
+    send(kafka, tmp_path, source, range(20))
+    await_committed(kafka, source, 20)
+    first.end()
+    shutil.rmtree(tmp_path / "state")
+
+    second = run()
+    send(kafka, tmp_path, source, range(25))
+    records = await_committed(kafka, source, 25)
+
+    assert second.end() == 0
+    assert max(Counter(record.key for record in records).values()) == 1
+    assert any(line["event"] == "state restored" for line in second.lines)
+
+
+def test_workers_end_when_their_supervisor_is_killed(run: Callable[..., Run]) -> None:
+    subject = run()
+    pid = int(str(subject.await_event("worker started")["pid"]))
+
+    subject.process.kill()
+    subject.process.wait()
+
+    deadline = time.monotonic() + PATIENCE_S
+    while _alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_a_second_run_on_the_machine_takes_the_next_slot_and_both_work(
+    run: Callable[..., Run], kafka: str, tmp_path: Path
+) -> None:
+    source = new_source()
+    first = run()
+    assert first.await_event("worker started")["slot"] == 0
+    second = run()
+    assert second.await_event("worker started")["slot"] == 1
+    second.await_event("partitions assigned")
+
+    send(kafka, tmp_path, source, range(60))
+    await_committed(kafka, source, 60)
+
+    assert (first.end(), second.end()) == (0, 0)
+
+
+def test_a_worker_whose_slot_is_taken_over_ends_and_is_not_started_again(
+    run: Callable[..., Run],
+) -> None:
+    first = run("--first-slot", "0")
+    first.await_event("partitions assigned")
+
+    second = run("--first-slot", "0", folder="elsewhere")
+    second.await_event("partitions assigned")
+
+    assert first.process.wait(PATIENCE_S) == 75
+    assert second.end() == 0
+
+
+def test_ready_is_said_when_the_partitions_run_and_metrics_count_what_was_done(
+    run: Callable[..., Run], kafka: str, tmp_path: Path
+) -> None:
+    source = new_source()
+    subject = run()
+    port = subject.await_event("worker started")["http"]
+    send(kafka, tmp_path, source, range(7))
+    await_committed(kafka, source, 7)
+
+    assert _get(f"http://127.0.0.1:{port}/health/live") == (200, "live\n")
+    assert _get(f"http://127.0.0.1:{port}/health/ready") == (200, "ready\n")
+    _, text = _get(f"http://127.0.0.1:{port}/metrics")
+    produced = [line for line in text.splitlines()
+                if line.startswith("cimstream_events_produced_total")]  # fmt: skip
+    assert sum(float(line.rsplit(" ", 1)[1]) for line in produced) >= 7
+    assert subject.end() == 0
+
+
+def _get(url: str) -> tuple[int, str]:
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own, on loopback
+        return answer.status, answer.read().decode()
+
+
+def test_run_refuses_topics_whose_partition_count_is_not_the_catalogues(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Goal: another count would send repeats elsewhere; nothing may start."""
+    from importlib.resources import files
+
+    folder = tmp_path / "catalogue"
+    folder.mkdir()
+    for file in files("topics.catalogue").iterdir():
+        if file.name.endswith(".toml"):
+            text = file.read_text()
+            (folder / file.name).write_text(
+                text.replace("inbound = 6", "inbound = 7") if "i07" in file.name else text
+            )
+
+    subject = run(CIMSTREAM__CATALOGUE=str(folder))
+
+    assert subject.process.wait(PATIENCE_S) == 2
+    _until_read(subject)
+    assert any("topics_conflict" in str(line["event"]) for line in subject.lines)
+
+
+def _until_read(subject: Run) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while subject._queue.empty() or None not in list(subject._queue.queue):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_an_unknown_interface_is_refused(run: Callable[..., Run]) -> None:
+    assert run("--interface", "I12").process.wait(PATIENCE_S) == 2
+
+
+def test_events_are_attributed_to_the_record_that_brought_them(
+    run: Callable[..., Run], kafka: str, tmp_path: Path
+) -> None:
+    source = new_source()
+    subject = run()
+    send(kafka, tmp_path, source, range(3))
+    records = await_committed(kafka, source, 3)
+    subject.end()
+
+    with TopicReader(KafkaSettings(kafka)) as reader:
+        at = reader.topics()["cim.i7.inbound"]
+        inbound = {(r.partition, r.offset): r for r in reader.records(reader.bounds(at))}
+    for record in records:
+        event = decode(record.value or b"")[1]
+        origin = event["provenance"]
+        raw = inbound[origin["partition"], origin["offset"]].value or b""
+        assert event["meter"]["mRID"].encode() in raw
+
+
+def test_every_noun_log_of_the_catalogue_exists_after_apply(kafka: str) -> None:
+    cimstream(kafka, "topics", "apply")
+    with TopicReader(KafkaSettings(kafka)) as reader:
+        existing = reader.topics()
+
+    wanted = {spec.name: spec.partitions for spec in load_catalogue().topics()}
+    assert {name: len(existing.get(name, ())) for name in wanted} == wanted

@@ -1,0 +1,100 @@
+"""Settings: one precedence, and no mistake passes in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streams.engine.kafka.settings import LOCKED
+from streams.runtime.settings import load_settings
+from topics.errors import EXIT_CONFIG, OperatorError
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "cimstream.toml"
+    file.write_text(text)
+    return file
+
+
+def test_defaults_hold_where_nothing_is_said() -> None:
+    settings = load_settings()
+
+    assert settings.worker.workers == 1
+    assert settings.http.host == "127.0.0.1"
+
+
+def test_the_file_wins_over_defaults_the_environment_over_it_the_command_line_over_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "[worker]\nworkers = 2\ncommit_interval_ms = 7\npoll_timeout_ms = 8\n")
+    monkeypatch.setenv("CIMSTREAM__WORKER__WORKERS", "3")
+    monkeypatch.setenv("CIMSTREAM__WORKER__COMMIT_INTERVAL_MS", "9")
+
+    worker = load_settings(worker={"workers": 4, "first_slot": None}).worker
+
+    assert (worker.workers, worker.commit_interval_ms, worker.poll_timeout_ms) == (4, 9, 8)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[worker]\nworker = 2\n", "worker.worker"),
+        ("[workers]\nworkers = 2\n", "workers"),
+        ("[worker]\nworkers = 0\n", "worker.workers"),
+        ("[kafka]\nsession_timeout_ms = 'soon'\n", "kafka.session_timeout_ms"),
+        ("[worker\n", "TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_refused_with_its_key(tmp_path: Path, text: str, key: str) -> None:
+    write(tmp_path, text)
+
+    with pytest.raises(OperatorError) as caught:
+        load_settings()
+
+    assert caught.value.exit_code == EXIT_CONFIG
+    assert key in caught.value.what
+    assert "cimstream.toml" in caught.value.where
+
+
+def test_an_unknown_key_is_answered_with_the_nearest_one(tmp_path: Path) -> None:
+    write(tmp_path, "[worker]\ncommit_intervl_ms = 2\n")
+
+    with pytest.raises(OperatorError) as caught:
+        load_settings()
+
+    assert "worker.commit_interval_ms" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "variable", ["CIMSTREAM__KAFKAA", "CIMSTREAM__WORKER__WORKRES", "CIMSTREAM__X__Y"]
+)
+def test_a_variable_that_names_no_setting_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "1")
+
+    with pytest.raises(OperatorError) as caught:
+        load_settings()
+
+    assert caught.value.where == variable
+
+
+@pytest.mark.parametrize("key", sorted(LOCKED))
+def test_what_exactly_once_rests_on_cannot_be_set(tmp_path: Path, key: str) -> None:
+    write(tmp_path, f'[kafka.properties]\n"{key}" = "x"\n')
+
+    with pytest.raises(OperatorError, match="exactly-once"):
+        load_settings()
+
+
+def test_a_named_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError) as caught:
+        load_settings(tmp_path / "other.toml")
+
+    assert caught.value.code == "config_missing"

@@ -1,0 +1,253 @@
+"""What the shipped catalogue says, and the questions that can be asked of it."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from topics import Catalogue, load_catalogue, naming
+from topics.catalogue import VERBS
+
+# The nouns of each interface: home first, as the design's table has them.
+HOMES = {
+    "I1": {"Outages", "SwitchingPlans", "Alarms"},
+    "I2": {"Assets", "AssetCatalogue", "NetworkDataSet"},
+    "I3": {"LoadForecasts", "OptimizationSchedules", "StudyCases"},
+    "I4": {"WorkOrders", "SwitchingOrders", "Crews"},
+    "I5": {"LoadGrowths", "DERProposals", "CapacityStudies"},
+    "I6": {"TroubleTickets", "ServiceRequests", "CustomerAgreementConfig"},
+    "I7": {
+        "MeterReadings", "EndDeviceControls", "EndDeviceEvents", "MeterConfig", "UsagePointConfig",
+    },
+    "I8": {
+        "LoadProfiles", "DERGroups", "DERGroupForecasts", "DERGroupDispatches",
+        "DemandResponseEvents",
+    },
+    "I9": {"Measurements", "Controls", "TimeSeries"},
+    "I10": {
+        "ReserveBid_MarketDocument", "Activation_MarketDocument", "Publication_MarketDocument",
+        "EnergyAccount_MarketDocument", "Acknowledgement_MarketDocument",
+    },
+    "I11": {"ComplianceReports", "ComplianceEvents", "ReliabilityIndices"},
+}  # fmt: skip
+GUESTS = {
+    ("I1", "Measurements"), ("I1", "Controls"), ("I4", "SwitchingPlans"), ("I6", "Outages"),
+    ("I8", "EndDeviceControls"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+def test_every_noun_has_the_home_that_the_design_gives_it(catalogue: Catalogue) -> None:
+    homes: dict[str, set[str]] = {}
+    for noun in catalogue.nouns.values():
+        homes.setdefault(noun.home, set()).add(noun.name)
+    assert homes == HOMES
+    assert list(catalogue.interfaces) == list(HOMES)
+
+
+def test_a_noun_enters_at_home_and_where_the_design_lets_it(catalogue: Catalogue) -> None:
+    accepted = {
+        (interface.id, noun)
+        for interface in catalogue.interfaces.values()
+        for noun in interface.accepts
+    }
+    assert accepted == {(home, noun) for home, nouns in HOMES.items() for noun in nouns} | GUESTS
+
+
+def test_nouns_that_we_had_to_invent_do_not_use_the_standard_namespace(
+    catalogue: Catalogue,
+) -> None:
+    for noun in catalogue.nouns.values():
+        ours = [name for name in noun.namespaces if name.startswith("urn:cimstream:")]
+        assert ours in ([], [f"urn:cimstream:{noun.name}:1"])
+        assert not ours or len(noun.namespaces) == 1
+    assert catalogue.nouns["MeterReadings"].namespaces == (
+        "http://iec.ch/TC57/2011/MeterReadings#",
+    )
+
+
+def test_no_payload_namespace_belongs_to_two_nouns(catalogue: Catalogue) -> None:
+    owners = [name for noun in catalogue.nouns.values() for name in noun.namespaces]
+    assert len(owners) == len(set(owners))
+
+
+def test_two_profiles_are_live_and_the_rest_is_planned(catalogue: Catalogue) -> None:
+    live = {n.name: (n.profile, n.schema) for n in catalogue.nouns.values() if n.profile}
+    assert live == {
+        "MeterReadings": ("meter_readings", "MeterReadingSeries"),
+        "EndDeviceEvents": ("end_device_events", "EndDeviceEvent"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("interface", "noun", "verb", "code"),
+    [
+        ("I7", "MeterReadings", "created", None),
+        ("I7", "MeterReadings", "changed", None),
+        ("I7", "MeterReadings", "create", None),
+        ("I7", "MeterReadings", "reply", None),
+        ("I7", "MeterReadings", "get", "verb_planned"),
+        ("I7", "MeterReadings", "delete", "verb_not_allowed"),
+        ("I7", "MeterReadings", "observe", "verb_unknown"),
+        ("I7", "EndDeviceEvents", "create", None),
+        ("I7", "EndDeviceEvents", "execute", "verb_not_allowed"),
+        ("I7", "EndDeviceControls", "execute", "noun_planned"),
+        ("I6", "Outages", "created", "noun_planned"),
+        ("I1", "MeterReadings", "created", "interface_not_allowed"),
+        ("I7", "Meterreadings", "created", "noun_unknown"),
+    ],
+)
+def test_a_message_that_may_not_enter_is_told_why(
+    catalogue: Catalogue, interface: str, noun: str, verb: str, code: str | None
+) -> None:
+    assert catalogue.refusal(interface, noun, verb) == code
+
+
+def test_the_limits_are_those_of_the_design(catalogue: Catalogue) -> None:
+    assert catalogue.message_bytes_max == 8 * 1024 * 1024
+    assert catalogue.dedup_horizon_ms == 7 * 24 * 3600 * 1000
+    assert catalogue.contexts == ("TRAINING", "TESTING", "DEVELOPMENT", "STUDY")
+
+
+# --- topics -------------------------------------------------------------------------------------
+
+
+def test_all_interfaces_have_their_standing_topics(catalogue: Catalogue) -> None:
+    names = {spec.name for spec in catalogue.topics()}
+    for interface in HOMES:
+        assert {
+            naming.inbound(interface),
+            naming.accepted(interface),
+            naming.outbound(interface),
+            naming.rejected(interface),
+        } <= names
+
+
+def test_all_nouns_have_their_log_at_home(catalogue: Catalogue) -> None:
+    logs = {spec.name: spec for spec in catalogue.topics() if spec.purpose == "log"}
+    for home, nouns in HOMES.items():
+        for noun in nouns:
+            assert logs[naming.noun_log(home, noun)].noun == noun
+
+
+def test_state_of_intake_has_as_many_partitions_as_its_inbound(catalogue: Catalogue) -> None:
+    specs = {spec.name: spec for spec in catalogue.topics()}
+    for interface in HOMES:
+        inbound = specs[naming.inbound(interface)].partitions
+        for store in ("dedup", "counters"):
+            name = naming.changelog("intake", f"{store}-{interface.lower()}")
+            assert specs[name].partitions == inbound
+
+
+def test_marks_are_forgotten_after_the_horizon_and_inbound_is_kept_longer(
+    catalogue: Catalogue,
+) -> None:
+    specs = {spec.name: spec for spec in catalogue.topics()}
+    marks = specs["cim.intake.dedup-i7.changelog"].config
+    assert marks["cleanup.policy"] == "compact,delete"
+    assert int(marks["retention.ms"]) == catalogue.dedup_horizon_ms
+    assert int(specs["cim.i7.inbound"].config["retention.ms"]) >= catalogue.dedup_horizon_ms
+    assert specs["cim.i7.inbound"].config["message.timestamp.type"] == "LogAppendTime"
+
+
+def test_rejected_can_hold_whatever_inbound_could(catalogue: Catalogue) -> None:
+    specs = {spec.name: int(spec.config.get("max.message.bytes", 0)) for spec in catalogue.topics()}
+    for interface in HOMES:
+        inbound = specs[naming.inbound(interface)]
+        assert catalogue.message_bytes_max < inbound < specs[naming.rejected(interface)]
+
+
+def test_parallel_contexts_exist_only_where_something_is_live(catalogue: Catalogue) -> None:
+    parallel = [spec for spec in catalogue.topics() if spec.context != "PRODUCTION"]
+    assert {spec.name for spec in parallel} == {
+        f"cim.{context.lower()}.i7.{kind}"
+        for context, kind in itertools.product(
+            catalogue.contexts, ("outbound", "rejected", "meter-readings", "end-device-events")
+        )
+    }
+    assert {spec.partitions for spec in parallel} == {1}
+
+
+def test_only_ways_in_may_write_inbound(catalogue: Catalogue) -> None:
+    for spec in catalogue.topics():
+        if spec.purpose == "inbound":
+            assert spec.writers == {"gateway", "connector"}
+        else:
+            assert spec.writers
+
+
+def test_one_dev_broker_can_hold_all_partitions(catalogue: Catalogue) -> None:
+    assert sum(spec.partitions for spec in catalogue.topics()) < 400
+
+
+# --- patterns -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("message", "pattern", "replies"),
+    [
+        (("event", "created", "MeterReadings", None, "", ""), "publish-subscribe", False),
+        (("event", "created", "MeterReadings", True, "", ""), "publish-subscribe", True),
+        (("event", "created", "MeterReadings", None, "http://x", ""), "publish-subscribe", True),
+        (("event", "created", "MeterReadings", False, "http://x", ""), "publish-subscribe", False),
+        (("event", "created", "EndDeviceEvents", None, "", ""), "publish-subscribe", False),
+        (("event", "created", "Measurements", None, "", ""), "fire-forget", False),
+        (("event", "created", "Outages", None, "", ""), "event-action", False),
+        (("event", "created", "Outages", True, "", ""), "event-action", True),
+        (("REQUEST", "create", "MeterReadings", None, "", ""), "request-response", True),
+        (("request", "create", "MeterReadings", False, "", ""), "fire-forget", False),
+        (("request", "create", "MeterReadings", False, "http://x", ""), "request-response", True),
+        (("request", "get", "MeterReadings", None, "", ""), "query-response", True),
+        (("request", "create", "Assets", None, "", ""), "create-update-delete", True),
+        (("request", "create", "Assets", False, "", ""), "create-update-delete", True),
+        (("request", "create", "WorkOrders", True, "", "CREW-1"), "send-receive", True),
+        (("request", "create", "WorkOrders", True, "", ""), "create-update-delete", True),
+        (("request", "execute", "EndDeviceControls", None, "", ""), "request-response", True),
+        (("response", "reply", "MeterReadings", None, "", ""), "request-response", False),
+        (("fault", "", "", None, "", ""), "request-response", False),
+        (("request", "create", "NoSuchNoun", None, "", ""), "request-response", True),
+        (("event", "created", "NoSuchNoun", None, "", ""), "publish-subscribe", False),
+    ],
+)
+def test_the_table_decides_the_pattern(
+    catalogue: Catalogue,
+    message: tuple[str, str, str, bool | None, str, str],
+    pattern: str,
+    replies: bool,
+) -> None:
+    found = catalogue.pattern(*message)
+    assert (found.name, found.replies) == (pattern, replies)
+
+
+EVENT_VERBS = {"created", "changed", "canceled", "closed", "deleted", "executed"}
+
+
+def _kind(verb: str) -> str:
+    if verb == "reply":
+        return "response"
+    return "event" if verb in EVENT_VERBS else "request"
+
+
+def test_a_noun_lists_exactly_the_patterns_that_its_messages_can_follow(
+    catalogue: Catalogue,
+) -> None:
+    """The lists in the nouns and the table cannot drift apart."""
+    for noun in catalogue.nouns.values():
+        reached = {
+            catalogue.pattern(_kind(verb), verb, noun.name, ack, address, destination).name
+            for verb in noun.verbs | noun.planned_verbs
+            for ack in (True, False, None)
+            for address in ("", "queue")
+            for destination in ("", "system")
+        }
+        assert set(noun.patterns) == reached, noun.name
+
+
+def test_every_verb_of_the_standard_is_some_nouns(catalogue: Catalogue) -> None:
+    used = frozenset().union(*(n.verbs | n.planned_verbs for n in catalogue.nouns.values()))
+    assert used == VERBS

@@ -1,0 +1,236 @@
+"""What the catalogue says, as frozen values.
+
+Lives here: the types and the questions other parts ask of them. Must not live here: reading
+files and checking them (`loader`), topic settings (`specs`).
+
+Invariant: values made by `load_catalogue` are whole and consistent; whoever builds them by
+hand, in a test, answers for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from topics.errors import EXIT_CONFIG, OperatorError
+
+# IEC 61968-100 edition 1, lower case as cimstream handles them everywhere.
+VERBS: Final = frozenset({
+    "cancel", "canceled", "change", "changed", "close", "closed", "create", "created", "delete",
+    "deleted", "execute", "executed", "get", "reply",
+})  # fmt: skip
+KINDS: Final = frozenset({"request", "response", "event", "fault"})
+PATTERNS: Final = frozenset({
+    "create-update-delete", "event-action", "fire-forget", "publish-subscribe", "query-response",
+    "request-response", "send-receive",
+})  # fmt: skip
+
+NounKind = Literal["history", "register"]
+Purpose = Literal[
+    "inbound",
+    "accepted",
+    "outbound",
+    "rejected",
+    "log",
+    "current",
+    "changelog",
+    "audit",
+    "positions",
+]
+
+
+class CatalogueError(OperatorError):
+    """The catalogue has a mistake, and nothing starts; `file` and `key` say where."""
+
+    def __init__(self, file: str, key: str, reason: str) -> None:
+        self.file = file
+        self.key = key
+        self.reason = reason
+        super().__init__(
+            "catalogue_invalid",
+            what="the catalogue of interfaces has a mistake",
+            where=f"{file}, {key}" if key else file,
+            why=reason,
+            fix="correct the file; nothing was started and no topic was touched",
+            exit_code=EXIT_CONFIG,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One of the eleven business interfaces.
+
+    `accepts` gives for every noun that may enter here the verbs it may enter with, those of
+    planned nouns included: ask `Catalogue.refusal` whether a message may pass today.
+    `partitions` is keyed by the four standing topics: inbound, accepted, outbound, rejected.
+    """
+
+    id: str
+    title: str
+    abbreviation: str
+    protocols: tuple[str, ...]
+    accepts: Mapping[str, frozenset[str]]
+    partitions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Noun:
+    """What messages can be about. `home` is the one interface that holds its log.
+
+    `profile` and `schema` are None while the noun is planned. `verbs` are handled today,
+    `planned_verbs` are the noun's but answered later. `key` describes the log's record key.
+    `personal` marks data about persons: masked in tools.
+    """
+
+    name: str
+    namespaces: tuple[str, ...]
+    home: str
+    kind: NounKind
+    profile: str | None
+    schema: str | None
+    key: str
+    verbs: frozenset[str]
+    planned_verbs: frozenset[str]
+    patterns: tuple[str, ...]
+    glossary: tuple[str, ...]
+    partitions: int
+    retention_ms: int
+    personal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """An exchange pattern, and whether a message that follows it is answered."""
+
+    name: str
+    replies: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PatternRow:
+    """One row of patterns.toml. None: the row has no such condition."""
+
+    why: str
+    kinds: frozenset[str] | None
+    verbs: frozenset[str] | None
+    nouns: frozenset[str] | None
+    noun_kind: NounKind | None
+    ack_required: frozenset[bool | None] | None
+    reply_address: bool | None
+    destination: bool | None
+    pattern: Pattern
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it should be.
+
+    `config` holds the settings the catalogue decides (the cluster's own defaults decide the
+    rest; replicas are the provisioner's). `writers` are the roles that may produce to it.
+    `interface` and `noun` are "" where the topic belongs to none.
+    """
+
+    name: str
+    purpose: Purpose
+    partitions: int
+    config: Mapping[str, str]
+    writers: frozenset[str]
+    interface: str = ""
+    noun: str = ""
+    context: str = "PRODUCTION"
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """Limits and retentions that hold for all interfaces. Bytes and milliseconds."""
+
+    message_bytes_max: int
+    header_bytes_max: int
+    dedup_horizon_ms: int
+    retention_ms: Mapping[str, int]
+    audit_partitions: int
+    file_positions_partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All interfaces, nouns, patterns and topics. `contexts` are those beside PRODUCTION."""
+
+    interfaces: Mapping[str, Interface]
+    nouns: Mapping[str, Noun]
+    contexts: tuple[str, ...]
+    sizing: Sizing
+    pattern_rows: tuple[PatternRow, ...]
+    topic_specs: tuple[TopicSpec, ...]
+
+    @property
+    def message_bytes_max(self) -> int:
+        """Largest message, in uncompressed bytes."""
+        return self.sizing.message_bytes_max
+
+    @property
+    def dedup_horizon_ms(self) -> int:
+        """How long after its append time a message is recognised when it comes again."""
+        return self.sizing.dedup_horizon_ms
+
+    def topics(self) -> tuple[TopicSpec, ...]:
+        """Give every topic of cimstream, in order of name."""
+        return self.topic_specs
+
+    def refusal(self, interface: str, noun: str, verb: str) -> str | None:
+        """Say why a message may not enter, as a code of schemas/errors.toml; None if it may.
+
+        `noun` is the name exactly as in the catalogue, `verb` lower case. The first reason
+        counts, from the coarsest: noun_unknown, interface_not_allowed, noun_planned,
+        verb_unknown, verb_not_allowed, verb_planned.
+
+        Raises:
+            KeyError: there is no such interface; whoever has a message knows where it came in.
+        """
+        entry = self.nouns.get(noun)
+        allowed = self.interfaces[interface].accepts.get(noun)
+        if entry is None:
+            return "noun_unknown"
+        if allowed is None:
+            return "interface_not_allowed"
+        if entry.profile is None:
+            return "noun_planned"
+        if verb not in VERBS:
+            return "verb_unknown"
+        if verb not in allowed:
+            return "verb_not_allowed"
+        return "verb_planned" if verb in entry.planned_verbs else None
+
+    def pattern(
+        self,
+        kind: str,
+        verb: str,
+        noun: str,
+        ack_required: bool | None,
+        reply_address: str,
+        destination: str,
+    ) -> Pattern:
+        """Give the exchange pattern of a message: the first row of patterns.toml that fits.
+
+        Args:
+            kind: request, response, event or fault, in any case.
+            verb: Lower case; "" where the message has none.
+            noun: As in the catalogue; an unknown one fits rows that do not name nouns.
+            ack_required: None where the header does not say.
+            reply_address: "" where there is none.
+            destination: "" where there is none.
+        """
+        entry = self.nouns.get(noun)
+        for row in self.pattern_rows:
+            if (
+                (row.kinds is None or kind.lower() in row.kinds)
+                and (row.verbs is None or verb in row.verbs)
+                and (row.nouns is None or noun in row.nouns)
+                and (row.noun_kind is None or (entry is not None and entry.kind == row.noun_kind))
+                and (row.ack_required is None or ack_required in row.ack_required)
+                and (row.reply_address is None or bool(reply_address) == row.reply_address)
+                and (row.destination is None or bool(destination) == row.destination)
+            ):
+                return row.pattern
+        raise AssertionError("the loader holds that the last row has no condition")

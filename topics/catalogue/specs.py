@@ -1,0 +1,182 @@
+"""The topics that follow from interfaces, nouns and contexts.
+
+Lives here: which topics exist, how each is configured and who may write it. Must not live
+here: names (`topics.naming`), replicas and calls to a cluster (`topics.provision`).
+
+Invariant: `rejected` and everything else behind intake can hold whatever inbound could.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from topics import naming
+from topics.catalogue.model import Interface, Noun, Purpose, Sizing, TopicSpec
+
+_DAY_MS: Final = 86_400_000
+
+# Compaction works on closed segments only. A changelog is read as a whole when state is restored,
+# so its open segment is kept to a day or 64 MiB, and compaction waits for no more than a day.
+_COMPACTED: Final = {
+    "segment.bytes": str(64 * 1024 * 1024),
+    "segment.ms": str(_DAY_MS),
+    "max.compaction.lag.ms": str(_DAY_MS),
+}
+
+_GATEWAYS: Final = frozenset({"gateway", "connector"})
+_INTAKE: Final = frozenset({"intake"})
+
+
+def topic_specs(
+    interfaces: Mapping[str, Interface],
+    nouns: Mapping[str, Noun],
+    contexts: tuple[str, ...],
+    sizing: Sizing,
+) -> tuple[TopicSpec, ...]:
+    """Give every topic, in order of name.
+
+    Production has the four standing topics and the two changelogs of intake for each
+    interface, and the log of each noun, planned ones too: who subscribes today need not
+    come back. Parallel contexts have a single partition each, and only where an interface
+    has something live to say.
+    """
+    specs: list[TopicSpec] = []
+    for interface in interfaces.values():
+        specs += _standing(interface, sizing)
+        specs += _intake_changelogs(interface, sizing)
+    for noun in nouns.values():
+        specs += _noun_topics(noun, sizing)
+    for context in contexts:
+        specs += _parallel(context, interfaces.values(), nouns.values(), sizing)
+    specs += _shared(sizing)
+    return tuple(sorted(specs, key=lambda spec: spec.name))
+
+
+def _kept(retention_ms: int, value_bytes_max: int) -> dict[str, str]:
+    # Append time, so that a log of old readings is kept as long as one of fresh readings, and the
+    # dedup horizon does not depend on a sender's clock. `producer`: what is compressed stays so.
+    return {
+        "cleanup.policy": "delete",
+        "compression.type": "producer",
+        "max.message.bytes": str(value_bytes_max),
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(retention_ms),
+    }
+
+
+def _behind_intake(sizing: Sizing) -> int:
+    return sizing.message_bytes_max + 2 * sizing.header_bytes_max
+
+
+def _standing(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
+    entering = sizing.message_bytes_max + sizing.header_bytes_max
+    leaving = _behind_intake(sizing)
+    # Connectors write to `rejected` what is too large for inbound.
+    rows: tuple[tuple[Purpose, str, int, frozenset[str]], ...] = (
+        ("inbound", naming.inbound(interface.id), entering, _GATEWAYS),
+        ("accepted", naming.accepted(interface.id), leaving, _INTAKE),
+        ("outbound", naming.outbound(interface.id), leaving, frozenset({"intake", "responder"})),
+        ("rejected", naming.rejected(interface.id), leaving, _GATEWAYS | _INTAKE),
+    )
+    for purpose, name, bytes_max, writers in rows:
+        yield TopicSpec(
+            name=name,
+            purpose=purpose,
+            partitions=interface.partitions[purpose],
+            config=_kept(sizing.retention_ms[purpose], bytes_max),
+            writers=writers,
+            interface=interface.id,
+        )
+
+
+def _intake_changelogs(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
+    # State goes with its partition of inbound: as many partitions.
+    partitions = interface.partitions["inbound"]
+    forgetting = {
+        "cleanup.policy": "compact,delete",
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(sizing.dedup_horizon_ms),
+    }
+    for store, policy in (("dedup", forgetting), ("counters", {"cleanup.policy": "compact"})):
+        yield TopicSpec(
+            name=naming.changelog("intake", f"{store}-{interface.id.lower()}"),
+            purpose="changelog",
+            partitions=partitions,
+            config={
+                **policy,
+                **_COMPACTED,
+                # A mark may hold the reply that is given again.
+                "max.message.bytes": str(_behind_intake(sizing)),
+            },
+            writers=_INTAKE,
+            interface=interface.id,
+        )
+
+
+def _noun_topics(noun: Noun, sizing: Sizing) -> Iterator[TopicSpec]:
+    writers = _INTAKE if noun.kind == "history" else frozenset({"registers"})
+    yield TopicSpec(
+        name=naming.noun_log(noun.home, noun.name),
+        purpose="log",
+        partitions=noun.partitions,
+        config=_kept(noun.retention_ms, _behind_intake(sizing)),
+        writers=writers,
+        interface=noun.home,
+        noun=noun.name,
+    )
+    if noun.kind == "register" and noun.profile is not None:
+        yield TopicSpec(
+            name=naming.current_log(noun.home, noun.name),
+            purpose="current",
+            partitions=noun.partitions,
+            config={
+                "cleanup.policy": "compact",
+                **_COMPACTED,
+                "max.message.bytes": str(_behind_intake(sizing)),
+            },
+            writers=writers,
+            interface=noun.home,
+            noun=noun.name,
+        )
+
+
+def _parallel(
+    context: str, interfaces: Iterable[Interface], nouns: Iterable[Noun], sizing: Sizing
+) -> Iterator[TopicSpec]:
+    """Topics of training, tests and studies: derived from production's, one partition each."""
+    live = [noun for noun in nouns if noun.profile is not None]
+    homes = {noun.home for noun in live}
+    for interface in interfaces:
+        if interface.id in homes:
+            for spec in _standing(interface, sizing):
+                if spec.purpose == "outbound":
+                    yield _beside(spec, naming.outbound(interface.id, context), context)
+                elif spec.purpose == "rejected":
+                    yield _beside(spec, naming.rejected(interface.id, context), context)
+    for noun in live:
+        for spec in _noun_topics(noun, sizing):
+            name = naming.current_log if spec.purpose == "current" else naming.noun_log
+            yield _beside(spec, name(noun.home, noun.name, context), context)
+
+
+def _beside(spec: TopicSpec, name: str, context: str) -> TopicSpec:
+    return replace(spec, name=name, partitions=1, context=context)
+
+
+def _shared(sizing: Sizing) -> Iterator[TopicSpec]:
+    yield TopicSpec(
+        name=naming.AUDIT,
+        purpose="audit",
+        partitions=sizing.audit_partitions,
+        config=_kept(sizing.retention_ms["audit"], _behind_intake(sizing)),
+        writers=frozenset({"operator", "gateway", "connector", "intake"}),
+    )
+    yield TopicSpec(
+        name=naming.FILE_POSITIONS,
+        purpose="positions",
+        partitions=sizing.file_positions_partitions,
+        config={"cleanup.policy": "compact", **_COMPACTED},
+        writers=frozenset({"connector"}),
+    )
