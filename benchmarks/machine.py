@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-_PACKAGES: Final = ("confluent-kafka", "lxml", "xml2arrow", "pyarrow", "rocksdict", "fastavro")
+_PACKAGES: Final = ("confluent-kafka", "lxml", "numpy", "rocksdict", "fastavro")
 
 
 def facts() -> dict[str, str]:

@@ -268,13 +268,9 @@ def _key(header: Header | None, shown: bytes, catalogue: Catalogue) -> bytes:
 
 
 def _refusals(header: Header | None, interface_id: str, catalogue: Catalogue) -> str:
-    """The `rejected` topic of the message's context, where this interface has one of its own."""
-    production = naming.rejected(interface_id)
-    if header is None or header.context not in catalogue.contexts:
-        return production
-    parallel = naming.rejected(interface_id, header.context)
-    exists = any(spec.name == parallel for spec in catalogue.topics())
-    return parallel if exists else production
+    """The `rejected` topic of the message's context."""
+    context = naming.PRODUCTION if header is None else header.context
+    return naming.rejected(interface_id, catalogue.context_of(interface_id, context))
 
 
 def _cloud_event(

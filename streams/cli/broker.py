@@ -11,27 +11,38 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from streams.cli.options import ConfigFile, local_broker
 from streams.runtime import broker as local
+from streams.runtime.settings import load_settings
 from topics.errors import EXIT_FAILED
 
 app = typer.Typer(name="broker", help="A local Apache Kafka for development.", no_args_is_help=True)
 
-_DEFAULTS = local.BrokerSettings()
-
 DataFolder = Annotated[
-    Path, typer.Option("--data", help="Folder of its data; made by `up`, removed by `down`.")
+    Path | None,
+    typer.Option(
+        "--data",
+        help="Folder of its data; made by `up`, removed by `down`.  [default: .cimstream/broker]",
+        show_default=False,
+    ),
 ]
 
 
 @app.command()
 def up(
-    data: DataFolder = _DEFAULTS.data_folder,
+    *,
+    data: DataFolder = None,
     port: Annotated[
-        int, typer.Option(help="Port of the loopback; 0 takes a free one.", min=0, max=65535)
-    ] = _DEFAULTS.port,
+        int | None,
+        typer.Option(
+            help="Port of the loopback; 0 takes a free one.  [default: 19092]", min=0, max=65535
+        ),
+    ] = None,
     heap_mb: Annotated[
-        int, typer.Option(help="Memory of its JVM in MiB.", min=256, max=65536)
-    ] = _DEFAULTS.heap_mb,
+        int | None,
+        typer.Option(help="Memory of its JVM in MiB.  [default: 1024]", min=256, max=65536),
+    ] = None,
+    config: ConfigFile = None,
 ) -> None:
     """Start a local Kafka and wait until it answers; one that runs already is left alone.
 
@@ -40,7 +51,7 @@ def up(
 
     Example: cimstream broker up --port 0
     """
-    settings = local.BrokerSettings(data_folder=data, port=port, heap_mb=heap_mb)
+    settings = local_broker(load_settings(config, broker=_given(data, port, heap_mb)))
     console = Console()
     if (running := local.status(settings)) is not None:
         console.print(f"already running: {_line(running)}", soft_wrap=True)
@@ -51,12 +62,12 @@ def up(
 
 
 @app.command()
-def status(data: DataFolder = _DEFAULTS.data_folder) -> None:
+def status(*, data: DataFolder = None, config: ConfigFile = None) -> None:
     """Say whether the local Kafka runs: exit code 0 if it does, 1 if not.
 
     Example: cimstream broker status
     """
-    running = local.status(local.BrokerSettings(data_folder=data))
+    running = local.status(local_broker(load_settings(config, broker=_given(data))))
     Console().print(f"running: {_line(running)}" if running else "not running", soft_wrap=True)
     if running is None:
         raise typer.Exit(EXIT_FAILED)
@@ -64,10 +75,12 @@ def status(data: DataFolder = _DEFAULTS.data_folder) -> None:
 
 @app.command()
 def down(
-    data: DataFolder = _DEFAULTS.data_folder,
+    *,
+    data: DataFolder = None,
     keep_data: Annotated[
         bool, typer.Option("--keep-data", help="Leave the data for the next `up`.")
     ] = False,
+    config: ConfigFile = None,
 ) -> None:
     """Stop the local Kafka and remove its data.
 
@@ -76,7 +89,8 @@ def down(
 
     Example: cimstream broker down
     """
-    stopped = local.down(local.BrokerSettings(data_folder=data), keep_data=keep_data)
+    settings = local_broker(load_settings(config, broker=_given(data)))
+    stopped = local.down(settings, keep_data=keep_data)
     kept = "; its data are kept" if keep_data else ""
     Console().print(
         f"stopped: {_line(stopped)}{kept}" if stopped else "not running", soft_wrap=True
@@ -87,3 +101,9 @@ def _line(info: local.BrokerInfo) -> str:
     return (
         f"Apache Kafka {info.version} at {info.bootstrap} (process {info.pid}, {info.data_folder})"
     )
+
+
+def _given(
+    data: Path | None, port: int | None = None, heap_mb: int | None = None
+) -> dict[str, object]:
+    return {"data_folder": data, "port": port, "heap_mb": heap_mb}

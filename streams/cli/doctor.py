@@ -21,8 +21,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streams.cli.options import ConfigFile, local_broker
 from streams.runtime.broker import BOOTSTRAP_VARIABLE, BrokerSettings, status
 from streams.runtime.kafka import container, jars
+from streams.runtime.settings import load_settings
 from topics import provision
 from topics.errors import EXIT_FAILED
 
@@ -42,14 +44,14 @@ class Check:
     fix: str = ""
 
 
-def doctor() -> None:
+def doctor(*, config: ConfigFile = None) -> None:
     """Say what is missing on this machine and how to get it; changes nothing.
 
     Exit code 0: cimstream can run here; 1: something is lacking.
 
     Example: cimstream doctor
     """
-    checks = tuple(examine(BrokerSettings()))
+    checks = tuple(examine(local_broker(load_settings(config))))
     table = Table("", "what", "found", "how to get it", box=None, header_style="bold")
     marks = {"ok": "[green]ok[/]", "absent": "[yellow]absent[/]", "lacking": "[red]lacking[/]"}
     for check in checks:

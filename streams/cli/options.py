@@ -14,7 +14,7 @@ import typer
 
 from streams.engine.kafka import KafkaSettings
 from streams.runtime import broker
-from streams.runtime.settings import BOOTSTRAP_VARIABLE, load_settings
+from streams.runtime.settings import BOOTSTRAP_VARIABLE, Settings, load_settings
 from streams.runtime.wiring import kafka_settings
 from topics import Catalogue, load_catalogue
 
@@ -66,7 +66,7 @@ def target(bootstrap: str | None, config: Path | None) -> Target:
     """
     settings = load_settings(config)
     catalogue = load_catalogue(settings.catalogue)
-    local = broker.BrokerSettings()
+    local = local_broker(settings)
     named = bootstrap or settings.kafka.bootstrap_servers
     if not named:
         running = broker.status(local)
@@ -74,3 +74,11 @@ def target(bootstrap: str | None, config: Path | None) -> Target:
     kafka = kafka_settings(settings, named, catalogue)
     # librdkafka's own lines would repeat, less clearly, what the command says when it fails.
     return Target(replace(kafka, extra={"log_level": 0, **kafka.extra}), catalogue)
+
+
+def local_broker(settings: Settings) -> broker.BrokerSettings:
+    """The local broker of the settings."""
+    wanted = settings.broker
+    return broker.BrokerSettings(
+        data_folder=wanted.data_folder, port=wanted.port, heap_mb=wanted.heap_mb
+    )

@@ -11,10 +11,11 @@ import typer
 
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.runtime.logs import configure
+from streams.runtime.process import EXIT_FENCED, Orders
 from streams.runtime.settings import Settings, load_settings
 from streams.runtime.slots import claim
+from streams.runtime.sources import make_configured
 from streams.runtime.supervisor import Supervisor
-from streams.runtime.worker import EXIT_FENCED, Orders
 from topics import Catalogue, provision
 from topics.errors import EXIT_CONFIG, OperatorError
 
@@ -48,7 +49,8 @@ def run(
 ) -> None:
     """Process what arrives: validate, deduplicate, route; exactly once, until stopped.
 
-    Starts a worker process per slot and keeps it running: one that ends is started again.
+    Starts a worker process per slot, and one per source of the settings, and keeps them
+    running: one that ends is started again.
     Run it a second time, here or elsewhere, and the two share the work (elsewhere give it
     slots of its own: --first-slot). SIGTERM or Ctrl-C ends it after the last commit.
 
@@ -71,6 +73,8 @@ def run(
     configure(settings.logging.level, settings.logging.format)
     aim = target(bootstrap, config)
     _check_interfaces(settings, aim.catalogue)
+    for name in settings.sources:
+        make_configured(settings, name, aim.catalogue).check()
     servers = aim.kafka.bootstrap_servers
     _check_topics(servers, settings, aim.catalogue)
     raise typer.Exit(_supervise(servers, settings))
@@ -82,17 +86,21 @@ def _supervise(servers: str, settings: Settings) -> int:
         signal.signal(number, lambda *_: stopping.set())
     worker = settings.worker
     slots = claim(worker.state_folder, worker.workers, worker.first_slot)
+    orders = [
+        *(Orders(servers, settings, slot=slot.number) for slot in slots),
+        *(Orders(servers, settings, source=name) for name in settings.sources),
+    ]
     try:
-        status = Supervisor([Orders(s.number, servers, settings) for s in slots], stopping).run()
+        status = Supervisor(orders, stopping).run()
     finally:
         for slot in slots:
             slot.close()
     if status == EXIT_FENCED:
         raise OperatorError(
             "slot_taken",
-            what="another process took over a slot of this one",
-            why="two workers with the same slot number would do the same work twice",
-            fix="give each machine slots of its own: --first-slot",
+            what="another process took over a slot or a source of this one",
+            why="two of the same number or name would do the same work twice",
+            fix="give each machine slots of its own (--first-slot) and each source one place",
             exit_code=EXIT_FENCED,
         )
     return status

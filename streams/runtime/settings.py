@@ -138,6 +138,24 @@ class Logging(_Section):
     )
 
 
+class Broker(_Section):
+    """The local Kafka of `cimstream broker up`, for development."""
+
+    data_folder: Path = Field(
+        default=Path(".cimstream/broker"), description="folder of its data; removed by `down`"
+    )
+    port: int = Field(default=19092, ge=0, le=65_535, description="port on loopback; 0: a free one")
+    heap_mb: int = Field(default=1024, ge=256, description="MB of memory for its Java heap")
+
+
+class Source(BaseModel):
+    """One source; its other keys are those of its connector (see connectors/<type>/README.md)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str = Field(description="connector, e.g. files")
+
+
 class Settings(BaseSettings):
     """All settings."""
 
@@ -149,6 +167,11 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     http: Http = Http()
     logging: Logging = Logging()
+    broker: Broker = Broker()
+    sources: Mapping[str, Source] = Field(
+        default_factory=dict,
+        description="name to source; the name is what its position is kept under",
+    )
     catalogue: Path | None = Field(
         default=None, description="folder of a catalogue other than the one that is shipped"
     )
@@ -225,7 +248,7 @@ def _check_environment() -> None:
         if not variable.upper().startswith(_PREFIX):
             continue
         key = variable[len(_PREFIX) :].lower().replace("__", ".")
-        if key not in known and not key.startswith("kafka.properties."):
+        if key not in known and not key.startswith(("kafka.properties.", "sources.")):
             raise _unknown(key, variable)
 
 

@@ -21,6 +21,7 @@ from typing import Final, Protocol
 
 from connectors.api import Batch, PeerUnavailableError, Received, Source
 from connectors.inbound import Admitted, refuse
+from connectors.registry import make_source
 from streams.engine.errors import (
     EngineError,
     FatalError,
@@ -33,7 +34,9 @@ from streams.engine.ports import Transactions
 from streams.engine.record import Output, TopicPartition
 from streams.runtime.logs import log
 from streams.runtime.reading import TopicReader
-from topics import naming
+from streams.runtime.settings import Settings
+from streams.runtime.wiring import kafka_settings
+from topics import Catalogue, load_catalogue, naming
 from topics.errors import EXIT_CONFIG, OperatorError
 
 RECORDS_MAX: Final = 500
@@ -266,6 +269,23 @@ def run_source(
             return _fold(reader)
 
         SourceRunner(source, producer, read_positions, telemetry, stop).run()
+
+
+def run_configured(bootstrap: str, settings: Settings, name: str, stop: threading.Event) -> None:
+    """Run the source that the settings call `name`. Raises as `run_source`."""
+    catalogue = load_catalogue(settings.catalogue)
+    source = make_configured(settings, name, catalogue)
+    run_source(source, kafka_settings(settings, bootstrap, catalogue), SourceLog(), stop)
+
+
+def make_configured(settings: Settings, name: str, catalogue: Catalogue) -> Source:
+    """The source that the settings call `name`.
+
+    Raises:
+        OperatorError: there is no such connector, or it does not take these settings.
+    """
+    entry = settings.sources[name]
+    return make_source(entry.type, name, entry.model_extra or {}, catalogue)
 
 
 def _fold(reader: TopicReader) -> dict[bytes, bytes]:

@@ -1,8 +1,8 @@
-"""Keeps the workers of this machine running.
+"""Keeps the workers and sources of this machine running.
 
-Starts one process per slot, starts a failed one again (at once the first time, then with
-back-off), passes SIGTERM on, and ends when all have ended. A worker whose slot another
-process took over is not started again: the two would fence each other for ever.
+Starts one process per slot and per source, starts a failed one again (at once the first time,
+then with back-off), passes SIGTERM on, and ends when all have ended. A process whose place
+another took over is not started again: the two would fence each other for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from threading import Event
 from typing import Final
 
 from streams.runtime.logs import log
-from streams.runtime.worker import EXIT_FENCED, Orders
+from streams.runtime.process import EXIT_FENCED, Orders
 
 _CHECK_S: Final = 0.05
 _BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -68,10 +68,10 @@ class Supervisor:
         code = child.process.poll()
         if code is None:
             return 0
-        slot = child.orders.slot
+        name = child.orders.name
         child.process = None
         if code == EXIT_FENCED:
-            log("supervisor", logging.ERROR, "slot taken by another process", slot=slot)
+            log("supervisor", logging.ERROR, "place taken by another process", name=name)
             return EXIT_FENCED
         child.failures = 0 if now - child.started_at > _WELL_S else child.failures
         wait = _BACKOFF_S[min(child.failures, len(_BACKOFF_S) - 1)]
@@ -80,8 +80,8 @@ class Supervisor:
         log(
             "supervisor",
             logging.WARNING,
-            "worker ended, starting it again",
-            slot=slot,
+            "process ended, starting it again",
+            name=name,
             status=code,
             wait_s=wait,
         )
@@ -90,7 +90,7 @@ class Supervisor:
     def _start(self, child: _Child, now: float) -> None:
         # A session of its own: a Ctrl-C at the terminal reaches only the supervisor.
         child.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.runtime.worker"],
+            [sys.executable, "-m", "streams.runtime.process"],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )
@@ -109,6 +109,6 @@ class Supervisor:
             try:
                 process.wait(max(0.1, deadline - self._clock()))
             except subprocess.TimeoutExpired:
-                log("supervisor", logging.ERROR, "worker does not end, killing it")
+                log("supervisor", logging.ERROR, "a process does not end, killing it")
                 process.kill()
                 process.wait()

@@ -81,6 +81,7 @@ class Style:
     zone: str
     fraction: str
     declaration: bool
+    qualities_first: bool
 
 
 styles = st.builds(
@@ -90,6 +91,7 @@ styles = st.builds(
     zone=st.sampled_from(["Z", "+01:00", "-05:30"]),
     fraction=st.sampled_from(["", ".0", ".125", ".9999"]),
     declaration=st.booleans(),
+    qualities_first=st.booleans(),
 )
 
 
@@ -103,9 +105,11 @@ def reading(style: Style, shape: str, step: int, text: str, extra: str, kind: st
     time = f"2026-03-{1 + hour // 24:02d}T{hour % 24:02d}:{quarter * 15:02d}:00"
     content = tag(style, "timeStamp", f"{time}{style.fraction}{style.zone}")
     content += f"<{style.prefix}value>{text}</{style.prefix}value>"
-    for ref in extra.split():
-        inner = tag(style, "ReadingQualityType", attributes=f' ref="{ref}"')
-        content += tag(style, "ReadingQualities", inner)
+    qualities = "".join(
+        tag(style, "ReadingQualities", tag(style, "ReadingQualityType", attributes=f' ref="{ref}"'))
+        for ref in extra.split()
+    )
+    content = qualities + content if style.qualities_first else content + qualities
     if shape == "Readings":
         content += tag(style, "ReadingType", attributes=f' ref="{kind}"')
     return tag(style, shape, content)

@@ -178,6 +178,16 @@ class Catalogue:
         """Give every topic of cimstream, in order of name."""
         return self.topic_specs
 
+    def context_of(self, interface: str, context: str) -> str:
+        """Give the context whose topics an interface uses for a message of `context`.
+
+        An interface has parallel topics once one of its nouns is live; until then, and for a
+        context that is not ours, what there is to write (rejections, replies) goes to
+        production's.
+        """
+        live = any(n.home == interface and n.profile is not None for n in self.nouns.values())
+        return context if live and context in self.contexts else "PRODUCTION"
+
     def refusal(self, interface: str, noun: str, verb: str) -> str | None:
         """Say why a message may not enter, as a code of schemas/errors.toml; None if it may.
 

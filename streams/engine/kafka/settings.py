@@ -95,6 +95,10 @@ class KafkaSettings:
             "message.timeout.ms": self.transaction_timeout_ms,
             "compression.type": "lz4",
             "linger.ms": 5,
+            # While the markers of the last transaction are being written, the coordinator
+            # answers CONCURRENT_TRANSACTIONS; the default back-off of 100 ms is then most of
+            # a small transaction's time (measured: p90 of one hop 119 ms, with 5 ms 18 ms).
+            "retry.backoff.ms": 5,
             "batch.size": 1024 * 1024,
             "message.max.bytes": self.message_bytes_max + MESSAGE_OVERHEAD_BYTES,
             # The JVM's default, so that Java and Scala users co-partition with us.

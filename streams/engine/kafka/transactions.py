@@ -61,6 +61,7 @@ class TransactionalProducer:
         self._offsets: dict[TopicPartition, int] = {}
         self._refused: dict[Origin | None, str] = {}
         self._failed: str | None = None
+        self._spoilt = False
         self._begun_at = (0.0, 0.0)
 
     def reset(self) -> None:
@@ -89,6 +90,7 @@ class TransactionalProducer:
         self._offsets.clear()
         self._refused.clear()
         self._failed = None
+        self._spoilt = False
         self._begun_at = _clocks()
         try:
             producer.begin_transaction()
@@ -130,6 +132,7 @@ class TransactionalProducer:
                 if cause.code() in REFUSED:
                     raise _refusal({origin: cause.name()}, local=True) from error
                 if cause.code() in LOST:
+                    self._spoilt = True
                     self._serve(producer, 0.0)
                     raise self._blame(TransientError(f"produce: {cause.name()}")) from error
                 raise self._doubt(translate(error, f"produce to {output.topic}")) from error
@@ -159,6 +162,10 @@ class TransactionalProducer:
     def abort(self) -> None:
         """Undo the open transaction; nothing to do where none is open.
 
+        Where records of it had failed, the producer is replaced as well: librdkafka goes on
+        with gaps in its sequence numbers, and the next transactions fail or stall until their
+        time-out (seen: 10 s). It is aborted first all the same, which tells of a fence.
+
         Raises:
             UnknownOutcomeError: no answer in time; call `reset`.
         """
@@ -175,6 +182,11 @@ class TransactionalProducer:
         except SystemError as error:
             raise self._garbled(producer) from error
         self._status = _Status.IDLE
+        if self._spoilt:
+            try:
+                self.reset()
+            except TransientError as error:
+                raise UnknownOutcomeError(str(error)) from error
 
     def delivered(self) -> Mapping[TopicPartition, int]:
         """Last offset per partition of what was produced to a named partition."""
@@ -207,8 +219,10 @@ class TransactionalProducer:
                 self._offsets[where] = max(offset, self._offsets.get(where, -1))
         elif error.code() in REFUSED:
             self._refused[origin] = error.name()
-        elif error.code() not in PURGED and self._failed is None:
-            self._failed = f"{message.topic()}: {error.name()}"
+            self._spoilt = True
+        elif error.code() not in PURGED:
+            self._failed = self._failed or f"{message.topic()}: {error.name()}"
+            self._spoilt = True
 
     def _serve(self, producer: Producer, timeout_s: float) -> None:
         """Let delivery reports in. A fatal error shows here, too; the abort will tell it."""
@@ -219,7 +233,11 @@ class TransactionalProducer:
 
     def _lost(self, error: KafkaException, doing: str) -> EngineError:
         """What a failed call of the open transaction means, delivery reports considered."""
-        return self._doubt(self._blame(self._judge(error, doing)))
+        self._spoilt = True
+        failure = self._judge(error, doing)
+        if isinstance(failure, TransientError) and self._producer is not None:
+            self._serve(self._producer, 0.0)
+        return self._doubt(self._blame(failure))
 
     def _judge(self, error: KafkaException, doing: str) -> EngineError:
         """Translate; a transaction that grew too old looks fenced, but nobody took our slot."""

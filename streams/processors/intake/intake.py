@@ -207,19 +207,19 @@ class Intake:
     def _reply(self, record: Record, header: Header, reply: bytes, context: Context) -> None:
         noun = self._catalogue.nouns.get(header.noun)
         home = noun.home if noun is not None else self._interfaces[record.topic]
-        context.emit(reply_output(record, header, home, self._context(header), reply))
+        context.emit(reply_output(record, header, home, self._context(home, header), reply))
         self._count(context, "replied", record, header)
 
     # ----------------------------------------------------------------- names
 
     def _rejected_topic(self, record: Record, header: Header | None) -> str:
-        return naming.rejected(self._interfaces[record.topic], self._context(header))
+        interface = self._interfaces[record.topic]
+        return naming.rejected(interface, self._context(interface, header))
 
-    def _context(self, header: Header | None) -> str:
-        """The context whose topics are used: production where the message's has none."""
-        if header is None or header.context not in self._catalogue.contexts:
+    def _context(self, interface: str, header: Header | None) -> str:
+        if header is None:
             return naming.PRODUCTION
-        return header.context
+        return self._catalogue.context_of(interface, header.context)
 
     def _count(
         self,
@@ -235,4 +235,4 @@ class Intake:
         if not noun and header is not None and header.noun in self._catalogue.nouns:
             noun = header.noun
         interface = self._interfaces[record.topic]
-        context.count(what, interface, self._context(header), noun, code)
+        context.count(what, interface, self._context(interface, header), noun, code)

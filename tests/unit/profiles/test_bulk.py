@@ -83,6 +83,14 @@ def test_requests_and_responses_are_read_too(root: str) -> None:
     assert_like_the_reference(message(meter("a", readings(5)), root=root, before=before))
 
 
+def test_readings_before_blocks_keep_what_is_theirs() -> None:
+    """The profile's order is blocks first; which reading is which must not depend on it."""
+    block = readings(4, more="").replace("Readings>", "IntervalReadings>")
+    kind = f'<ReadingType ref="{KWH}"/>'
+    blocks = f"<IntervalBlocks>{block.replace(kind, '')}{kind}</IntervalBlocks>"
+    assert_like_the_reference(message(meter("a", readings(6) + blocks + readings(2))))
+
+
 def test_definitions_behind_the_meters_go_with_their_series() -> None:
     kind = f"<ReadingType><mRID>{KWH}</mRID><Names><name>kWh</name></Names></ReadingType>"
     assert_like_the_reference(message(meter("a", readings(5)) + kind))
