@@ -22,8 +22,11 @@ from streams.runtime.process import EXIT_FENCED, Orders
 
 _CHECK_S: Final = 0.05
 _BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
-# A worker that lived this long was well; its next failure is a first one again.
+# A process that lived this long was well; its next failure is a first one again.
 _WELL_S: Final = 30.0
+# One that a signal ended (negative status: out of memory, kill -9) says nothing of what a new
+# one will meet; unless it could not even start, there is nothing to wait for.
+_BRIEF_S: Final = 1.0
 # Longest orderly end: one transactional request (10 s) for the last commit, and the close.
 _STOP_S: Final = 20.0
 
@@ -73,7 +76,9 @@ class Supervisor:
         if code == EXIT_FENCED:
             log("supervisor", logging.ERROR, "place taken by another process", name=name)
             return EXIT_FENCED
-        child.failures = 0 if now - child.started_at > _WELL_S else child.failures
+        lived_s = now - child.started_at
+        if lived_s > _WELL_S or (code < 0 and lived_s > _BRIEF_S):
+            child.failures = 0
         wait = _BACKOFF_S[min(child.failures, len(_BACKOFF_S) - 1)]
         child.failures += 1
         child.start_at = now + wait

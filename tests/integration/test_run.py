@@ -299,6 +299,51 @@ def _until_read(subject: Run) -> None:
         time.sleep(0.05)
 
 
+def test_a_folder_source_of_the_settings_feeds_the_pipeline(
+    run: Callable[..., Run], kafka: str, tmp_path: Path
+) -> None:
+    source, folder = new_source(), tmp_path / "from-head-end"
+    folder.mkdir()
+    settings = tmp_path / "cimstream.toml"
+    settings.write_text(
+        f'[sources.{source.lower()}]\ntype = "files"\nfolder = "{folder}"\ninterface = "I7"\n'
+        "settle_s = 0.0\n"
+    )
+    subject = run("--config", str(settings))
+    subject.await_event("source opened")
+    for number in range(5):
+        meter = m.full_meter(f"{source}-{number}", m.values(number, 4), m.times(4))
+        data = m.envelope(m.meter_readings([meter]), message_id=f"m-{number}", source=source)
+        (folder / f"{number}.part").write_bytes(data)
+        (folder / f"{number}.part").rename(folder / f"{number}.xml")
+
+    records = await_committed(kafka, source, 5)
+
+    assert {record.key for record in records} == {f"{source}-{n}".encode() for n in range(5)}
+    assert subject.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("entry", "word"),
+    [
+        ('type = "carrier-pigeon"', "carrier-pigeon"),
+        ('type = "files"\nfolder = "/nowhere/at/all"\ninterface = "I7"', "/nowhere/at/all"),
+        ('type = "files"\nfolder = "."\ninterface = "I12"', "interface"),
+    ],
+)
+def test_a_source_that_can_never_work_is_refused_before_anything_starts(
+    run: Callable[..., Run], tmp_path: Path, entry: str, word: str
+) -> None:
+    settings = tmp_path / "cimstream.toml"
+    settings.write_text(f"[sources.bad]\n{entry}\n")
+
+    subject = run("--config", str(settings))
+
+    assert subject.process.wait(PATIENCE_S) == 2
+    _until_read(subject)
+    assert any(word in str(line["event"]) for line in subject.lines)
+
+
 def test_an_unknown_interface_is_refused(run: Callable[..., Run]) -> None:
     assert run("--interface", "I12").process.wait(PATIENCE_S) == 2
 

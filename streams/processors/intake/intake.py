@@ -17,6 +17,7 @@ message that had no effect leaves none.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from schemas.envelope import Header, read
@@ -41,6 +42,7 @@ from topics.partitioning import murmur2_partition
 NAME: Final = "intake"
 DEDUP: Final = "dedup"
 REROUTED: Final = "cimstream_reroutedfrom"
+_CONTEXTS_REMEMBERED: Final = 256
 
 
 class Intake:
@@ -52,6 +54,8 @@ class Intake:
         self._catalogue = catalogue
         self._limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
         self._horizon_ms = catalogue.dedup_horizon_ms
+        # Asked several times per message, with few different answers.
+        self._context_of = lru_cache(_CONTEXTS_REMEMBERED)(catalogue.context_of)
         self._partitions: dict[str, int] = {}
         self._understanding: dict[str, Understanding] = {}
         self._interfaces: dict[str, str] = {}
@@ -219,7 +223,7 @@ class Intake:
     def _context(self, interface: str, header: Header | None) -> str:
         if header is None:
             return naming.PRODUCTION
-        return self._catalogue.context_of(interface, header.context)
+        return self._context_of(interface, header.context)
 
     def _count(
         self,
