@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint bench lock clean
+.PHONY: help setup demo test test-quick lint bench docs lock clean
 
 help:  ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: $(STAMP)  ## ruff, mypy and the import contracts
 
 bench: $(STAMP)  ## measured throughput and latency, as a table
 	@$(BIN)/python -m benchmarks
+
+docs: $(STAMP)  ## the reference pages in docs/reference, from the code
+	@$(BIN)/python -m tests.docs.generate
 
 lock:  ## requirements.lock again, from pyproject.toml (newest versions; needs the network)
 	@$(PYTHON) -m venv build/lock

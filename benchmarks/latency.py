@@ -21,8 +21,8 @@ from streams.engine.kafka.source import to_record
 from topics import load_catalogue, naming
 
 RATE_PER_S: Final = 100
-WARM_UP: Final = 200
-MEASURED: Final = 800
+WARM_UP: Final = 1_000
+MEASURED: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)

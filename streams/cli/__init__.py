@@ -31,7 +31,7 @@ app = typer.Typer(
     epilog=(
         "Exit codes: 0 done; 1 failed, or counts are wrong; 2 wrong usage or configuration;"
         " 3 changes are pending; 69 no Kafka broker can be had; 70 a fault in cimstream;"
-        " 130 interrupted."
+        " 75 another process took a slot; 130 interrupted."
     ),
     add_completion=False,
     no_args_is_help=True,

@@ -79,14 +79,15 @@ def send(
 
     Prints a receipt per message: where it lies in Kafka and the identity it is recognised by.
     What a message says is judged behind the inbound topic (see `cimstream dlq list`); only
-    one that is too large never gets there, and its receipt says so. Sending again is harmless.
+    one that is too large never gets there, and its receipt says so. What took effect takes
+    effect once: sending it again changes nothing in the event log.
 
     With --watch, what appears in a folder is sent as it comes, each file exactly once even if
     this process is killed, until it is ended.
 
     Exit status: 0 every message got its receipt, 1 some did not, 2 wrong usage, 69 no broker.
 
-    Example: cimstream send examples/ --interface I7
+    Example: cimstream send examples/i7 --interface I7
     """
     aim = target(bootstrap, config)
     interface = interface.upper()

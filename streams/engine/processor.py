@@ -129,4 +129,6 @@ class Context:
         """Merge the record's writes and counts into its task's buffer (engine only)."""
         for partition, written in self._writes.items():
             self._buffer.writes.setdefault(partition, {}).update(written)
-        self._buffer.counts.update(self._counts)
+        counts = self._buffer.counts
+        for key in self._counts:
+            counts[key] += 1

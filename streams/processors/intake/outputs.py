@@ -12,13 +12,28 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
+from lxml import etree
+
 from schemas.avro import encode_provenance, frame
-from schemas.envelope import Header, ObjectId, Reply, ReplyError, reply_error, reply_to, write
+from schemas.envelope import (
+    Header,
+    Kind,
+    Message,
+    ObjectId,
+    Reply,
+    ReplyError,
+    reply_error,
+    reply_to,
+    write,
+)
+from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import CODES, Problem
 from schemas.profiles import RejectedObject
 from schemas.times import from_epoch_ms
+from schemas.xml import parse
 from streams.engine.record import Headers, Output, Record
 from streams.processors.intake.understand import Understood
 from topics import Catalogue, naming
@@ -147,16 +162,35 @@ def rejection(
 
 
 def object_rejections(record: Record, message: Understood, topic: str) -> Iterator[Output]:
-    """One record per object that was not accepted, holding just that object in its envelope."""
+    """One record per object that was not accepted: a message of its own, with just that object.
+
+    It has the header of the message it came in, but an ID of its own (`<message ID>#<index>`),
+    so that it can be corrected and sent again beside the objects that took effect.
+    """
     for rejected in message.rejected:
+        header = replace(
+            message.header, message_id=f"{message.identity.message_id}#{rejected.index}"
+        )
         extra: Headers = (("cimstream_object", str(rejected.index).encode()),)
         told = _told(record, rejected.problems[0], others=len(rejected.problems) - 1)
         yield Output(
             topic,
             record.key,
-            rejected.element or b"",
+            _alone(header, rejected),
             (*_inbound_context(record, message.header), *told, *extra),
         )
+
+
+def _alone(header: Header, rejected: RejectedObject) -> bytes:
+    """A message with one object of the payload that `header` names."""
+    element = parse(rejected.element)
+    namespace = etree.QName(element).namespace
+    payload = etree.Element(f"{{{namespace}}}{header.noun}", nsmap={None: namespace})  # type: ignore[dict-item]
+    payload.append(element)
+    kind = KIND_OF_VERB[header.verb]
+    # A reply must say how it came out; what is kept of this one did not.
+    reply = Reply("FAILED") if kind is Kind.RESPONSE else None
+    return write(Message(kind, header, reply=reply, payload=payload))
 
 
 def _told(record: Record, problem: Problem, *, others: int) -> Headers:
@@ -184,12 +218,16 @@ def _inbound_context(record: Record, header: Header | None) -> Headers:
     kept = tuple(h for h in record.headers if h[0].startswith("ce_") or h[0] == "traceparent")
     if kept or header is None:
         return (("content-type", b"application/xml"), *kept)
+    time = from_epoch_ms(_time_ms(header, record))
     return (
         ("content-type", b"application/xml"),
-        *_optional("ce_source", header.source),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", (header.message_id or str(record)).encode()),
+        ("ce_source", (header.source or UNKNOWN_SOURCE).encode()),
+        ("ce_type", f"cim.{header.noun or 'unknown'}.{header.verb or 'unknown'}".encode()),
+        ("ce_time", time.encode()),
         *_optional("ce_noun", header.noun),
         *_optional("ce_verb", header.verb),
-        *_optional("ce_id", header.message_id),
         *_optional("ce_correlationid", header.correlation_id),
     )
 

@@ -7,7 +7,7 @@ what was said before (see `intake`), XML (see `schemas`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from schemas.envelope import Header, Kind, Message, peek_header, read
@@ -17,6 +17,7 @@ from schemas.identity import Identity, identify
 from schemas.profiles import Item, Outcome, Profile, RejectedObject, profile, read_bulk
 from schemas.xml import XmlLimits
 from topics import Catalogue, Noun, Pattern, naming
+from topics.catalogue import VERBS
 
 # Verbs that change something: a repeat that could not be recognised would do it twice.
 _NEEDS_MESSAGE_ID: Final = frozenset({"create", "change", "cancel", "close", "delete", "execute"})
@@ -116,7 +117,9 @@ class Understanding:
         code = self._catalogue.refusal(self._interface, header.noun, header.verb)
         if code is not None:
             place = "Verb" if code.startswith("verb") else "Noun"
-            raise MessageError(Problem(code, f"on {self._interface}", f"/*/Header/{place}"))
+            known = header.noun in self._catalogue.nouns and header.verb in VERBS
+            about = f"{header.verb} {header.noun} on {self._interface}" if known else ""
+            raise MessageError(Problem(code, about, f"/*/Header/{place}"))
         if header.context not in self._contexts:
             raise MessageError(Problem("context_unknown", xpath="/*/Header/Context"))
         return self._catalogue.nouns[header.noun]
@@ -140,12 +143,14 @@ def _objects(message: Message, reader: Profile) -> tuple[Outcome, bool]:
     """
     if message.operation_set is not None:
         together = Outcome()
+        seen = 0  # objects are counted through all operations
         for operation in message.operation_set.operations:
             if operation.payload is not None:
                 part = reader.read(operation.payload)
                 together.items += part.items
-                together.rejected += part.rejected
+                together.rejected += [replace(r, index=r.index + seen) for r in part.rejected]
                 together.objects += part.objects
+                seen += len(operation.payload)
         return together, message.operation_set.enforce_integrity
     if message.payload is None:
         if message.kind is Kind.RESPONSE:

@@ -363,11 +363,12 @@ def turn_until(condition: Callable[[], bool], events: Events, *subjects: Worker)
 
 
 def finish(bootstrap: str, names: Names, folder: Path, *, slot: int = 0) -> Events:
-    """Run a worker of the slot until all input is processed, and stop it."""
+    """Run a worker of the slot until it is restored and all input processed, and stop it."""
     events = Events()
     subject = worker(bootstrap, names, folder, events, slot=slot)
+    done = Progress(bootstrap, names).done
     with running(subject, events) as until:
-        until(Progress(bootstrap, names).done)
+        until(lambda: subject.ready and done())
     return events
 
 

@@ -127,6 +127,7 @@ def test_a_member_that_takes_our_instance_id_ends_us_even_while_we_recover_from_
     assert rig.read_all(kafka, names.sink) == []
 
 
+@pytest.mark.slow
 def test_a_transaction_that_outlived_its_time_out_is_fatal_and_not_a_fence(
     kafka: str, tmp_path: Path
 ) -> None:

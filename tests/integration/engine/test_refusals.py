@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streams.engine.errors import FatalError
-from streams.engine.events import BatchCommitted, RecordRejected
+from streams.engine.events import BatchCommitted, RecordRejected, TransactionAborted
 from streams.engine.kafka import KafkaSettings
 from tests.integration.engine import rig
 
@@ -55,8 +55,12 @@ def test_bad_records_of_every_kind_in_one_batch_are_each_rejected(
     names = rig.new_names()
     rig.make_topics(kafka, names, 1, sink=LIMIT, seen=LIMIT)
     rig.feed(kafka, names, batch({3: b"output", 4: b"poison", 11: b"state", 12: b"unpreparable"}))
-    rig.finish(kafka, names, tmp_path)
+    events = rig.finish(kafka, names, tmp_path)
     rig.assert_exact(kafka, names, rejected=codes(*GUILTY))
+    # One refusal must not spoil the transactions after it: a producer that goes on after one
+    # trips over its own sequence numbers.
+    aborts = {event.code for event in events if isinstance(event, TransactionAborted)}
+    assert aborts == {"produce_refused"}
 
 
 def test_a_record_larger_than_the_client_may_send_is_rejected_without_a_trial(
@@ -105,7 +109,8 @@ def test_where_not_even_the_bare_rejection_can_be_written_the_process_ends_with_
 ) -> None:
     """Nothing is dropped silently: a rejected topic that takes nothing is a mistake to fix."""
     names, events = rig.new_names(), rig.Events()
-    rig.make_topics(kafka, names, 1, sink=LIMIT, rejected={"max.message.bytes": "40"})
+    # Room for the marker that ends a transaction (78 bytes), and for nothing else.
+    rig.make_topics(kafka, names, 1, sink=LIMIT, rejected={"max.message.bytes": "80"})
     rig.feed(kafka, names, [(b"a", b"v"), (b"large", b"huge:50000"), (b"b", b"v")])
     subject = rig.worker(kafka, names, tmp_path, events)
     subject.start()

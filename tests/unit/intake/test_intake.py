@@ -189,6 +189,31 @@ def test_good_and_bad_meters_in_one_message_are_told_apart(driver: Driver) -> No
     assert (reply.result, reply.errors[0].code, len(reply.errors)) == ("PARTIAL", "0.2", 2)
 
 
+def test_a_rejected_object_can_be_corrected_and_sent_again_by_itself(driver: Driver) -> None:
+    bad = m.full_meter("bad", ["1", "x", "3", "4"], m.times(4))
+    good = m.full_meter("good", m.values(1, 4), m.times(4))
+    data = m.envelope(m.meter_readings([good, bad]), message_id="m-1")
+    rejected = driver.send(data)[0].value or b""
+
+    assert codes(driver.send(rejected)) == ["value_not_number"]
+    (output,) = driver.send(rejected.replace(b">x<", b">2<"))
+
+    assert (output.key, header(output, "ce_messageid")) == (b"bad", "m-1#1")
+
+
+def test_objects_are_numbered_through_all_operations(driver: Driver) -> None:
+    good, bad = readings("good"), readings("bad", ["x", "1", "1", "1"])
+    data = m.envelope(
+        operation_set(good, good.replace("good", "other"), bad, integrity=False),
+        verb="create",
+        message_id="m-1",
+    )
+
+    (rejected,) = (o for o in driver.send(data) if o.topic.endswith(".rejected"))
+
+    assert header(rejected, "cimstream_object") == "2"
+
+
 def test_a_partial_message_that_comes_again_rejects_nothing_twice(driver: Driver) -> None:
     bad = m.full_meter("bad", ["1", "x", "3", "4"], m.times(4))
     good = m.full_meter("good", m.values(1, 4), m.times(4))

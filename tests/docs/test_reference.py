@@ -1,0 +1,17 @@
+"""The reference pages say what the code says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.docs.generate import FOLDER, PAGES
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_reference_page_is_up_to_date(name: str) -> None:
+    written = (FOLDER / name).read_text(encoding="utf-8")
+    assert written == PAGES[name](), "make docs"
+
+
+def test_no_reference_page_is_left_over() -> None:
+    assert {path.name for path in FOLDER.glob("*.md")} == set(PAGES)

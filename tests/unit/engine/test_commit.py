@@ -1,0 +1,129 @@
+"""The order of the five steps, and what a failure of each leaves behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.engine.commit import commit
+from streams.engine.errors import EngineError, TransientError, UnknownOutcomeError
+from streams.engine.events import Step, StepReached
+from streams.engine.processor import COUNTERS, StoreSpec
+from streams.engine.record import TopicPartition
+from streams.engine.task import Task
+from tests.unit.engine.world import Events, FakeInput, FakeLog, MemoryState, World
+
+INPUT, STORE = TopicPartition("in", 0), TopicPartition("seen", 0)
+COUNTS = TopicPartition("counts", 0)
+
+
+class Bench:
+    """A commit with one task that has processed one record."""
+
+    def __init__(self) -> None:
+        self.world, self.state = World(), MemoryState()
+        self.log, self.events = FakeLog(self.world), Events(self.world)
+        self.task = Task(INPUT, 0, (StoreSpec("seen", "seen"), StoreSpec(COUNTERS, "counts")))
+        self.acknowledged = 0
+        self.log.reset()
+        self.work(1)
+
+    def work(self, position: int) -> None:
+        self.log.begin()
+        self.task.buffer.writes[STORE] = {b"k": b"%d" % position}
+        self.task.buffer.counts["n", "x"] += 1
+        self.task.position = position
+
+    def commit(self) -> None:
+        commit(
+            [self.task],
+            log=self.log,
+            source=FakeInput(self.world),
+            state=self.state,
+            telemetry=self.events,
+            acknowledge=self._acknowledge,
+        )
+
+    def _acknowledge(self) -> None:
+        self.acknowledged += 1
+
+
+def test_the_steps_are_announced_before_and_after_in_their_order() -> None:
+    bench = Bench()
+    bench.commit()
+    assert bench.events == [StepReached(step, done) for step in Step for done in (False, True)]
+    assert bench.acknowledged == 1
+
+
+def test_what_is_committed_is_in_the_log_the_offsets_and_the_local_state() -> None:
+    bench = Bench()
+    bench.commit()
+    assert bench.world.fold(STORE) == dict(bench.state.items(STORE)) == {b"k": b"1"}
+    assert bench.world.offsets == {INPUT: 1}
+    assert bench.state.checkpoint(STORE) == 1
+    assert not bench.task.moved
+
+
+def test_counts_add_up_over_transactions() -> None:
+    bench = Bench()
+    bench.commit()
+    bench.work(2)
+    bench.commit()
+    assert bench.world.fold(COUNTS) == {b"n|x": (2).to_bytes(8, "big")}
+
+
+@pytest.mark.parametrize("failing", ["send_offsets", "commit"])
+@pytest.mark.parametrize("error", [TransientError("no"), UnknownOutcomeError("not")])
+def test_local_state_is_untouched_where_the_transaction_did_not_succeed(
+    failing: str, error: EngineError
+) -> None:
+    bench = Bench()
+
+    def fault(call: str) -> None:
+        if call == failing:
+            raise error
+
+    bench.world.fault = fault
+    with pytest.raises(type(error)):
+        bench.commit()
+    assert bench.state.checkpoint(STORE) is None
+    assert dict(bench.state.items(STORE)) == {}
+    assert bench.acknowledged == 0
+    assert StepReached(Step.APPLY, done=False) not in bench.events
+    assert bench.task.moved
+
+
+def test_local_state_is_not_applied_before_the_commit_has_returned() -> None:
+    bench = Bench()
+
+    def fault(call: str) -> None:
+        if call == "commit":
+            assert bench.state.checkpoint(STORE) is None
+
+    bench.world.fault = fault
+    bench.commit()
+    assert bench.state.checkpoint(STORE) == 1
+
+
+def test_an_offset_the_broker_did_not_tell_leaves_the_checkpoint_behind() -> None:
+    """Behind is safe: the fold from there gives the same. A wrong one would not be."""
+    bench = Bench()
+    bench.commit()
+    bench.work(2)
+    bench.log.delivered = dict  # type: ignore[method-assign]
+    bench.commit()
+    assert bench.state.get(STORE, b"k") == b"2"
+    assert bench.state.checkpoint(STORE) == 1
+
+
+def test_tasks_that_did_nothing_have_no_part_in_the_transaction() -> None:
+    bench = Bench()
+    idle = Task(TopicPartition("in", 1), 7, ())
+    commit(
+        [bench.task, idle],
+        log=bench.log,
+        source=FakeInput(bench.world),
+        state=bench.state,
+        telemetry=bench.events,
+        acknowledge=lambda: None,
+    )
+    assert bench.world.offsets == {INPUT: 1}

@@ -1,0 +1,170 @@
+"""When a restore begins, where it reads and when it is over."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.engine.errors import FatalError, StateCorruptError, TransientError
+from streams.engine.events import RestoreCompleted, RestoreProgressed, StateWiped
+from streams.engine.processor import StoreSpec
+from streams.engine.record import Output, TopicPartition
+from streams.engine.recovery import Recovery
+from streams.engine.task import Phase, Task
+from tests.unit.engine.world import Events, FakeChangelogs, FakeClock, MemoryState, World
+
+STORE = TopicPartition("seen", 0)
+
+
+class Bench:
+    """A changelog with ten keys (each written twice), and a marker at its end."""
+
+    def __init__(self) -> None:
+        self.world, self.state = World(), MemoryState()
+        for i in range(20):
+            self.world.append(Output("seen", b"k%d" % (i % 10), b"%d" % i), 0)
+        self.world.logs[STORE].append(None)
+        self.changelogs, self.events = FakeChangelogs(self.world), Events(self.world)
+        self.recovery = Recovery(self.changelogs, self.state, self.events, FakeClock())
+        self.task = self.new_task()
+
+    def new_task(self, partition: int = 0) -> Task:
+        return Task(TopicPartition("in", partition), 0, (StoreSpec("seen", "seen"),))
+
+    def run(self, steps: int = 50) -> None:
+        for _ in range(steps):
+            if not self.recovery.active:
+                return
+            self.recovery.advance()
+
+    def phase(self, task: Task | None = None) -> Phase:
+        return (task or self.task).phase
+
+    def records(self) -> list[int]:
+        return [e.records for e in self.events if isinstance(e, RestoreCompleted)]
+
+
+def test_an_empty_disk_gets_the_fold_of_the_whole_log_past_its_last_marker() -> None:
+    bench = Bench()
+    assert not bench.recovery.begin(bench.task)
+    assert bench.phase() is Phase.RESTORING
+    bench.run()
+    assert bench.phase() is Phase.RUNNING
+    assert dict(bench.state.items(STORE)) == bench.world.fold(STORE)
+    assert bench.state.checkpoint(STORE) == 21
+    assert bench.records() == [20]
+    remaining = [e.remaining for e in bench.events if isinstance(e, RestoreProgressed)]
+    assert remaining == sorted(remaining, reverse=True)
+    assert remaining
+
+
+def test_a_disk_at_the_end_of_the_log_reads_nothing() -> None:
+    bench = Bench()
+    bench.state.apply({STORE: dict(bench.world.fold(STORE))}, {STORE: 21})
+    assert bench.recovery.begin(bench.task)
+    assert not bench.recovery.active
+    assert bench.records() == [0]
+
+
+def test_a_disk_in_the_middle_reads_the_rest() -> None:
+    bench = Bench()
+    bench.state.apply({STORE: dict(bench.world.fold(STORE, 15))}, {STORE: 15})
+    bench.recovery.begin(bench.task)
+    bench.run()
+    assert dict(bench.state.items(STORE)) == bench.world.fold(STORE)
+    assert bench.records() == [5]
+
+
+def test_a_checkpoint_below_the_start_of_the_log_is_not_built_upon() -> None:
+    bench = Bench()
+    bench.state.apply({STORE: {b"gone": b"1"}}, {STORE: 3})
+    bench.world.starts[STORE] = 4
+    bench.recovery.begin(bench.task)
+    bench.run()
+    assert bench.state.get(STORE, b"gone") is None
+    assert [e for e in bench.events if isinstance(e, StateWiped)]
+
+
+def test_a_checkpoint_at_the_start_of_the_log_is_built_upon() -> None:
+    """Nothing is missing between the two."""
+    bench = Bench()
+    bench.state.apply({STORE: {b"kept": b"1"}}, {STORE: 4})
+    bench.world.starts[STORE] = 4
+    bench.recovery.begin(bench.task)
+    bench.run()
+    assert bench.state.get(STORE, b"kept") == b"1"
+
+
+def test_a_checkpoint_behind_the_end_of_the_log_is_fatal() -> None:
+    bench = Bench()
+    bench.state.apply({}, {STORE: 22})
+    with pytest.raises(FatalError, match="ends at 21, before the local checkpoint 22"):
+        bench.recovery.begin(bench.task)
+
+
+def test_a_restore_is_not_over_while_a_transaction_below_its_end_is_undecided() -> None:
+    bench = Bench()
+    bench.changelogs.undecided[STORE] = 18
+    bench.recovery.begin(bench.task)
+    bench.run()
+    assert bench.phase() is Phase.RESTORING
+    assert bench.state.checkpoint(STORE) == 18
+    del bench.changelogs.undecided[STORE]
+    bench.run()
+    assert bench.phase() is Phase.RUNNING
+    assert dict(bench.state.items(STORE)) == bench.world.fold(STORE)
+
+
+def test_a_task_that_goes_away_is_read_no_further() -> None:
+    bench = Bench()
+    bench.recovery.begin(bench.task)
+    bench.recovery.advance()
+    bench.recovery.forget(bench.task)
+    assert not bench.recovery.active
+    assert bench.changelogs._positions == {}
+
+
+def test_an_unanswered_question_for_the_bounds_leaves_the_task_as_it_was() -> None:
+    bench = Bench()
+
+    def fault(_: str) -> None:
+        raise TransientError("no answer")
+
+    bench.world.fault = fault
+    with pytest.raises(TransientError):
+        bench.recovery.begin(bench.task)
+    assert bench.phase() is Phase.CREATED
+    assert not bench.recovery.active
+
+
+def test_of_two_restores_only_the_one_whose_log_moved_away_begins_anew() -> None:
+    bench, other = Bench(), TopicPartition("seen", 1)
+    for i in range(20):
+        bench.world.append(Output("seen", b"k%d" % i, b"v"), 1)
+    second = bench.new_task(1)
+    bench.recovery.begin(bench.task)
+    bench.recovery.begin(second)
+    bench.recovery.advance()
+
+    def fault(call: str) -> None:
+        if call == "poll":
+            bench.world.fault = lambda _: None
+            raise StateCorruptError(STORE, "moved away")
+
+    bench.world.fault = fault
+    bench.recovery.advance()
+    assert bench.phase() is Phase.CREATED
+    assert bench.state.checkpoint(STORE) is None
+    assert bench.phase(second) is Phase.RESTORING
+    assert bench.state.checkpoint(other) is not None
+    bench.recovery.begin(bench.task)
+    bench.run()
+    assert [bench.phase(), bench.phase(second)] == [Phase.RUNNING] * 2
+    for store in (STORE, other):
+        assert dict(bench.state.items(store)) == bench.world.fold(store)
+
+
+def test_a_task_without_stores_runs_at_once() -> None:
+    bench = Bench()
+    plain = Task(TopicPartition("in", 0), 0, ())
+    assert bench.recovery.begin(plain)
+    assert plain.phase is Phase.RUNNING

@@ -1,0 +1,359 @@
+"""The loop: when it commits, and what follows each kind of failure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from streams.engine.errors import (
+    EngineError,
+    FatalError,
+    FencedError,
+    TransientError,
+    UnknownOutcomeError,
+)
+from streams.engine.events import (
+    BatchCommitted,
+    LagMeasured,
+    PartitionsRevoked,
+    RestoreCompleted,
+    TransactionAborted,
+)
+from streams.engine.record import TopicPartition
+from streams.engine.worker import BACKOFF_FIRST_S, BACKOFF_MAX_S, ENDS_INTERVAL_S, Limits
+from tests.unit.engine.world import (
+    SOURCE,
+    Fault,
+    Machine,
+    World,
+    assert_exact,
+    assert_state_is_fold,
+    no_fault,
+)
+
+ONE_BY_ONE = Limits(batch_records_max=1, commit_interval_s=3600)
+
+
+def fed(count: int, partitions: int = 1) -> World:
+    world = World(partitions)
+    world.feed((i % partitions, b"k%d" % i) for i in range(count))
+    return world
+
+
+def fails(call: str, error: EngineError, *, at: int = 1) -> Fault:
+    """Raise `error` at the `at`-th call of that name."""
+    seen: Counter[str] = Counter()
+
+    def fault(name: str) -> None:
+        seen[name] += 1
+        if name == call and seen[name] == at:
+            raise error
+
+    return fault
+
+
+def test_it_settles_what_a_predecessor_left_open_before_it_asks_for_anything() -> None:
+    """Else offsets of our own open transaction would have to time out before we may read."""
+    asked: list[str] = []
+    world = fed(3)
+    world.fault = asked.append
+    Machine(world).turns(1)
+    assert asked[:2] == ["reset", "consume"]
+
+
+def test_a_transaction_is_committed_as_soon_as_the_input_runs_dry() -> None:
+    machine = Machine(fed(5))
+    machine.turns(1)
+    assert [e.records for e in machine.of(BatchCommitted)] == [5]
+    assert machine.acknowledged == 1
+    assert_exact(machine.world)
+
+
+def test_a_transaction_stays_open_while_more_is_there_and_the_interval_is_not_over() -> None:
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(8)
+    assert machine.of(BatchCommitted) == []
+    machine.run()
+    assert [e.records for e in machine.of(BatchCommitted)] == [10]
+
+
+def test_a_transaction_is_committed_when_the_interval_is_over() -> None:
+    machine = Machine(fed(10), limits=Limits(batch_records_max=1, commit_interval_s=0))
+    machine.run()
+    assert [e.records for e in machine.of(BatchCommitted)] == [1] * 10
+
+
+def test_a_transaction_is_committed_when_it_holds_enough_bytes() -> None:
+    limits = Limits(batch_records_max=1, commit_interval_s=3600, transaction_bytes_max=30)
+    world = World()
+    world.feed(((0, b"k%d" % i) for i in range(9)), value=b"x" * 10)
+    machine = Machine(world, limits=limits)
+    machine.run()
+    assert [e.records for e in machine.of(BatchCommitted)] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("size", [1, 10, 99, 1000])
+def test_a_batch_is_bounded_by_records_and_by_bytes(size: int) -> None:
+    world = World()
+    world.feed(((0, b"k%d" % i) for i in range(50)), value=b"x" * size)
+    limits = Limits(batch_records_max=20, batch_bytes_max=1000, commit_interval_s=0)
+    machine = Machine(world, limits=limits)
+    machine.run()
+    # The last record may overshoot the bytes, as records have no part sizes.
+    most = min(20, max(1, -(-1000 // size)))
+    assert max(e.records for e in machine.of(BatchCommitted)) == most
+    assert_exact(world)
+
+
+def test_after_a_transient_error_every_partition_goes_back_and_nothing_is_lost() -> None:
+    machine = Machine(fed(30, 3), limits=Limits(batch_records_max=7, commit_interval_s=0))
+    machine.world.fault = fails("commit", TransientError("no"), at=2)
+    machine.run()
+    assert [e.code for e in machine.of(TransactionAborted)] == ["transient"]
+    assert machine.log.calls.count("abort") == 1
+    assert machine.log.resets == 1  # the one at the start
+    assert_exact(machine.world)
+    assert_state_is_fold(machine.world, machine.state)
+
+
+@pytest.mark.parametrize("what", ["happened", "did not"])
+def test_after_an_unknown_outcome_the_producer_is_replaced_and_the_state_restored(
+    what: str,
+) -> None:
+    machine = Machine(fed(30, 3), limits=Limits(batch_records_max=7, commit_interval_s=0))
+    machine.world.fault = fails("commit", UnknownOutcomeError(what), at=2)
+    machine.run()
+    assert machine.log.resets == 2
+    assert "abort" not in machine.log.calls
+    assert len(machine.of(RestoreCompleted)) == 6
+    machine.turns(3)
+    assert_exact(machine.world)
+    assert_state_is_fold(machine.world, machine.state)
+
+
+def test_an_unknown_outcome_stays_unknown_until_a_new_producer_has_settled_it() -> None:
+    """Whatever fails in between must not let the old producer be used again."""
+    machine = Machine(fed(10))
+    errors = iter([TransientError("reset"), TransientError("again")])
+    state = {"commits": 0}
+
+    def fault(call: str) -> None:
+        if call == "commit" and state["commits"] == 0:
+            state["commits"] = 1
+            raise UnknownOutcomeError("happened")
+        if call == "reset" and state["commits"] and (error := next(errors, None)):
+            raise error
+
+    machine.world.fault = fault
+    machine.run()
+    machine.turns(5)
+    assert machine.log.calls.count("reset") == 4  # at the start, twice in vain, once for good
+    assert_exact(machine.world)
+    assert_state_is_fold(machine.world, machine.state)
+
+
+def test_back_off_grows_to_its_bound_and_starts_over_after_a_commit() -> None:
+    """Turns in between that had nothing to do are no success."""
+    machine = Machine(fed(1))
+    machine.world.fault = lambda call: _raise(TransientError("no")) if call == "commit" else None
+    machine.turns(9)
+    assert machine.clock.slept[:3] == [BACKOFF_FIRST_S, 2 * BACKOFF_FIRST_S, 4 * BACKOFF_FIRST_S]
+    assert machine.clock.slept[-1] == BACKOFF_MAX_S
+    machine.world.fault = no_fault
+    machine.run()
+    machine.world.feed([(0, b"more")])
+    machine.world.fault = fails("commit", TransientError("no"))
+    machine.run()
+    assert machine.clock.slept[-1] == BACKOFF_FIRST_S
+
+
+def _raise(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("error", [FencedError("taken"), FatalError("over")])
+@pytest.mark.parametrize("call", ["consume", "begin", "send_offsets", "commit", "rewind"])
+def test_what_ends_the_process_passes_through_and_nothing_is_tried_after_it(
+    call: str, error: EngineError
+) -> None:
+    machine = Machine(fed(5))
+    machine.world.fault = fails(call, error)
+    with pytest.raises(type(error)):
+        machine.turns(3)
+    assert "abort" not in machine.log.calls
+    assert machine.world.offsets == {}
+    assert not machine.source.closed
+
+
+def test_a_fence_is_heard_while_the_worker_recovers_from_something_else() -> None:
+    """A fenced member cannot rewind: were it not asked first, it would try for ever."""
+    machine = Machine(fed(5))
+
+    def fault(call: str) -> None:
+        aborted = machine.log.calls.count("abort")
+        if call == "commit" or (call == "rewind" and aborted):
+            raise TransientError(call)
+        if call == "consume" and aborted:
+            raise FencedError("taken")
+
+    machine.world.fault = fault
+    with pytest.raises(FencedError):
+        machine.turns(5)
+
+
+def test_one_partition_whose_restore_cannot_begin_does_not_keep_another_paused() -> None:
+    machine = Machine(fed(6, 2))
+    machine.world.fault = fails("bounds", TransientError("no answer"), at=2)
+    machine.run()
+    assert_exact(machine.world)
+
+
+def test_a_revoke_commits_what_is_open() -> None:
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(3)
+    machine.source.rebalances.append("revoke")
+    machine.turns(1)
+    assert [e.records for e in machine.of(BatchCommitted)] == [3]
+    machine.run()
+    assert_exact(machine.world)
+
+
+@pytest.mark.parametrize(
+    "error", [TransientError("no"), UnknownOutcomeError("happened"), UnknownOutcomeError("no")]
+)
+def test_a_revoke_whose_commit_fails_leaves_the_records_to_the_successor(
+    error: EngineError,
+) -> None:
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(5)
+    machine.world.fault = fails("commit", error)
+    machine.source.rebalances.append("revoke")
+    machine.turns(1)
+    machine.run()
+    assert_exact(machine.world)
+    machine.turns(5)
+    assert_state_is_fold(machine.world, machine.state)
+
+
+def test_lost_partitions_are_not_committed() -> None:
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(5)
+    machine.source.rebalances.append("lost")
+    machine.turns(1)
+    assert machine.of(BatchCommitted) == []
+    assert machine.world.offsets == {}
+    assert [e.lost for e in machine.of(PartitionsRevoked)] == [True]
+    machine.run()
+    assert_exact(machine.world)
+
+
+def test_stopping_commits_what_is_open_and_closes_everything() -> None:
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(4)
+    machine.worker.stop()
+    assert machine.world.offsets == {TopicPartition(SOURCE, 0): 4}
+    assert machine.source.closed
+    assert_state_is_fold(machine.world, machine.state)
+
+
+def test_stopping_after_a_failure_undoes_what_is_open_at_once() -> None:
+    """Readers would otherwise wait for the broker to time the transaction out."""
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(4)
+    machine.world.fault = fails("consume", TransientError("no"))
+    machine.turns(1)
+    machine.worker.stop()
+    assert machine.log.calls[-1] == "abort"
+    assert machine.world.offsets == {}
+    assert machine.source.closed
+
+
+def test_stopping_survives_a_commit_that_fails() -> None:
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(5)
+    machine.world.fault = fails("commit", TransientError("no"))
+    machine.worker.stop()
+    assert machine.log.calls[-1] == "abort"
+    assert machine.source.closed
+
+
+def test_run_turns_until_told_to_stop() -> None:
+    machine = Machine(fed(10))
+    machine.worker.run(machine.world.done)
+    assert machine.source.closed
+    assert_exact(machine.world)
+
+
+def test_it_is_ready_when_the_group_has_spoken_and_every_partition_is_restored() -> None:
+    world = fed(10, 2)
+    machine = Machine(world)
+    machine.run()
+    again = Machine(world)
+    ready = [again.worker.ready]
+    for _ in range(10):
+        again.worker.turn()
+        ready.append(again.worker.ready)
+    assert ready == sorted(ready)
+    assert not ready[1]
+    assert ready[-1]
+
+
+def test_markers_behind_the_last_record_are_committed_within_a_minute_and_once() -> None:
+    machine = Machine(fed(5))
+    machine.world.logs[TopicPartition(SOURCE, 0)].append(None)
+    machine.turns(10)
+    assert machine.world.offsets == {TopicPartition(SOURCE, 0): 5}
+    machine.clock.sleep(ENDS_INTERVAL_S)
+    machine.turns(2)
+    assert machine.world.offsets == {TopicPartition(SOURCE, 0): 6}
+    commits = len(machine.of(BatchCommitted))
+    machine.clock.sleep(ENDS_INTERVAL_S)
+    machine.turns(2)
+    assert len(machine.of(BatchCommitted)) == commits
+    assert_exact(machine.world)
+
+
+def test_lag_is_told_about_once_a_second() -> None:
+    machine = Machine(fed(5))
+    machine.turns(3)
+    told = len(machine.of(LagMeasured))
+    machine.clock.sleep(1.0)
+    machine.turns(3)
+    assert len(machine.of(LagMeasured)) == told + 1
+    assert machine.of(LagMeasured)[-1].lag == {TopicPartition(SOURCE, 0): 0}
+
+
+@pytest.mark.parametrize("value", [b"poison", b"refuse this"])
+@pytest.mark.parametrize("place", [0, 5, 11])
+def test_one_bad_record_is_rejected_and_its_neighbours_are_not(value: bytes, place: int) -> None:
+    world = World()
+    for i in range(12):
+        world.feed([(0, b"k%d" % i)], value if i == place else b"v")
+    machine = Machine(world)
+    machine.run()
+    assert_exact(world)
+    assert_state_is_fold(world, machine.state)
+    assert machine.clock.slept == []
+
+
+def test_what_was_taken_before_a_failed_rebalance_is_not_processed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Records in hand may have a gap before them once the commit in the callback failed."""
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(4)
+    take: Callable[[], tuple[list[object], bool]] = machine.worker._take  # type: ignore[assignment]
+
+    def interrupted() -> tuple[list[object], bool]:
+        records, _ = take()
+        machine.worker._abandon(TransientError("revoke failed"))
+        monkeypatch.undo()
+        return records, True
+
+    monkeypatch.setattr(machine.worker, "_take", interrupted)
+    machine.turns(1)
+    assert machine.world.offsets == {}
+    machine.run()
+    assert_exact(machine.world)
