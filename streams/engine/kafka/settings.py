@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from logging import Logger, getLogger
 from types import MappingProxyType
 from typing import Final
 
-Properties = dict[str, str | int | float | bool]
+Properties = dict[str, str | int | float | bool | Logger]
 
 
 class LockedSettingError(ValueError):
     """An operator's property would break exactly-once."""
 
+
+# librdkafka's own lines go where ours go, instead of raw to standard error.
+_LOGGER: Final = getLogger("cimstream.librdkafka")
 
 # What the guarantee rests on. Overriding any of these is refused by `KafkaSettings`.
 LOCKED: Final[frozenset[str]] = frozenset(
@@ -104,6 +108,7 @@ class KafkaSettings:
             # The JVM's default, so that Java and Scala users co-partition with us.
             "partitioner": "murmur2_random",
             "log.connection.close": False,
+            "logger": _LOGGER,
             **self.extra,
         }
 
@@ -127,7 +132,7 @@ class KafkaSettings:
         """As `lone_consumer`, for reading short stretches up to their end."""
         return {**self.lone_consumer(name), "fetch.wait.max.ms": _RESTORE_FETCH_WAIT_MS}
 
-    def admin(self) -> Properties:
+    def admin(self) -> dict[str, str | int | float | bool]:
         """Properties for metadata and offset queries."""
         return {"bootstrap.servers": self.bootstrap_servers, **self.extra}
 
@@ -146,5 +151,6 @@ class KafkaSettings:
             # queue is full of decompressed bytes while the wire is idle (measured 2.4x).
             "fetch.queue.backoff.ms": 10,
             "log.connection.close": False,
+            "logger": _LOGGER,
             **self.extra,
         }
