@@ -26,6 +26,7 @@ from streams.engine.kafka import KafkaSettings
 from streams.engine.record import TopicPartition
 from streams.runtime.reading import Range, TopicReader
 from topics import Catalogue, load_catalogue
+from topics.errors import OperatorError
 
 # Everything takes seconds; what takes longer than this has failed.
 _PATIENCE_S: Final = 90.0
@@ -123,7 +124,7 @@ class _Commands:
         )
         if done.returncode != 0:
             command = " ".join(("cimstream", *arguments))
-            raise RuntimeError(f"{command} ended with {done.returncode}: {done.stderr}")
+            raise _failed(f"{command} ended with {done.returncode}", done.stderr.strip())
         return done.stdout
 
     def documents(self, *arguments: str) -> list[dict[str, object]]:
@@ -255,5 +256,14 @@ def _until(condition: Callable[[], bool], otherwise: str) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
-            raise RuntimeError(otherwise)
+            raise _failed(otherwise, "")
         time.sleep(_CHECK_S)
+
+
+def _failed(what: str, why: str) -> OperatorError:
+    return OperatorError(
+        "demo_failed",
+        what=f"the demonstration stopped: {what}",
+        why=why,
+        fix="run `cimstream doctor`, then `cimstream demo` again",
+    )

@@ -70,7 +70,7 @@ class Input(Protocol):
         """Opaque group membership, to be passed to `Transactions.send_offsets`."""
 
     def close(self) -> None:
-        """Leave cleanly. Idempotent."""
+        """Go silent, without a last word to the listener. Idempotent."""
 
 
 class Transactions(Protocol):

@@ -173,7 +173,7 @@ class Worker:
             self._telemetry.emit(LagMeasured(self._source.lag()))
 
     def stop(self) -> None:
-        """Commit what is open, hand the partitions over, close everything."""
+        """Commit what is open, let the partitions go, close everything."""
         try:
             if self._failure is None:
                 self._go_to_ends()
@@ -184,6 +184,7 @@ class Worker:
             raise
         except EngineError as error:
             self._abandon(error)
+        self._close(tuple(self._tasks), lost=False)
         for closable in self._closables:
             closable.close()
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
 
@@ -43,7 +42,6 @@ _RECORDS_PER_POLL: Final = 1000
 _EARLIEST: Final[OffsetSpec] = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: Final[OffsetSpec] = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
-K = TypeVar("K")
 T = TypeVar("T")
 
 # A cluster, or a topic, that is just coming up answers so for a moment.
@@ -150,9 +148,9 @@ class TopicReader:
         # 2.16.0, rd_kafka_cgrp_op on no group) while the coordinator is still loading.
         consumer: Consumer = Consumer(self._settings.lone_consumer(group))
         try:
-            found = consumer.committed(wanted, self._settings.request_timeout_s)
-        except KafkaException as error:
-            raise self._unreachable(error) from error
+            found = self._patiently(
+                lambda: consumer.committed(wanted, self._settings.request_timeout_s)
+            )
         finally:
             consumer.close()
         return {
@@ -245,21 +243,26 @@ class TopicReader:
         if not partitions:
             return {}
         request = {KafkaPartition(*at): spec for at in partitions}
-        found = self._patiently(
-            lambda: self._admin.list_offsets(
+
+        def ask() -> dict[TopicPartition, int]:
+            answers = self._admin.list_offsets(
                 request,
                 isolation_level=level,
                 request_timeout=self._settings.request_timeout_s,
             )
-        )
-        return {TopicPartition(at.topic, at.partition): r.offset for at, r in found.items()}
+            return {
+                TopicPartition(at.topic, at.partition): answer.result().offset
+                for at, answer in answers.items()
+            }
 
-    def _patiently(self, ask: Callable[[], Mapping[K, Future[T]]]) -> dict[K, T]:
-        """The answers; while leaders or coordinators are still being found, ask again."""
+        return self._patiently(ask)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """The answer; while leaders or coordinators are still being found, ask again."""
         deadline = time.monotonic() + self._settings.request_timeout_s
         while True:
             try:
-                return {key: future.result() for key, future in ask().items()}
+                return ask()
             except KafkaException as error:
                 settling = error.args[0].code() in _SETTLING
                 if not settling or time.monotonic() >= deadline:

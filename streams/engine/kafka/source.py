@@ -128,14 +128,17 @@ class GroupSource:
         return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
-        """Leave. A static member's partitions wait for its successor until the time-out."""
+        """Go silent; the partitions wait for the slot's successor until the session is over.
+
+        The consumer is dropped, not closed: a static member does not leave its group either
+        way, and closing waits for ever when an assignment is offered at that moment (the
+        library asks a thread of its own that has already gone).
+        """
         if not self._closed:
             self._closed = True
-            self._consumer.close()
+            del self._consumer
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
-        if self._closed:
-            return  # offered while we leave: the library takes and returns it by itself
         wanted = [TopicPartition(p.topic, p.partition) for p in partitions]
         offsets = self._patiently_committed(wanted)
         self._ends.clear()

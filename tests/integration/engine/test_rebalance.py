@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
+from confluent_kafka import ConsumerGroupState
+from confluent_kafka.admin import AdminClient
 
 from streams.engine.errors import TransientError
 from streams.engine.events import (
@@ -149,3 +152,30 @@ def test_batches_given_up_half_way_while_members_join_are_processed_again_in_ful
     second.stop()
     rig.assert_local_state(kafka, names, tmp_path, complete=False)
     rig.assert_local_state(kafka, names, tmp_path, slot=1, complete=False)
+
+
+def test_a_worker_that_is_stopped_while_partitions_are_offered_to_it_ends(
+    kafka: str, tmp_path: Path
+) -> None:
+    """Goal: no moment is the wrong one for a SIGTERM.
+
+    Method: wait, by the group's own word, until the assignment is there; it was not yet taken
+    note of, and the worker is stopped. Closing a consumer then once waited for ever.
+    """
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for _ in range(3):
+        names = rig.new_names()
+        rig.make_topics(kafka, names, 1)
+        rig.feed(kafka, names, keys(0, 5))
+        subject = rig.worker(kafka, names, tmp_path, rig.Events())
+        subject.start()
+        state = None
+        while state is not ConsumerGroupState.STABLE:
+            groups = admin.describe_consumer_groups([names.prefix])
+            state = groups[names.prefix].result(30).state
+        stopping = threading.Thread(target=subject.stop, daemon=True)
+        stopping.start()
+        stopping.join(30)
+        assert not stopping.is_alive()
+        rig.finish(kafka, names, tmp_path)
+        rig.assert_exact(kafka, names)

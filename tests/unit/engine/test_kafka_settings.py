@@ -29,6 +29,7 @@ def test_what_we_set_for_the_guarantee_is_locked() -> None:
         "heartbeat.interval.ms",
         "linger.ms",
         "log.connection.close",
+        "logger",
         "message.max.bytes",
         "queued.max.messages.kbytes",
         "retry.backoff.ms",

@@ -228,8 +228,6 @@ class FakeInput:
         return None
 
     def close(self) -> None:
-        if not self.closed and self._listener is not None and self._positions:
-            self._listener.revoked(list(self._positions))
         self.closed = True
 
 
