@@ -9,6 +9,7 @@ is one of those below.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -53,6 +54,9 @@ app.command()(demo.demo)
 
 def main() -> None:
     """Run the command line and end the process."""
+    # A shell that starts something in the background has it ignore SIGINT, and Python then
+    # leaves it so; a command that follows a topic would not end when it is asked to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(execute(sys.argv[1:]))
 
 

@@ -330,8 +330,8 @@ def test_dlq_show_writes_the_original_bytes_and_nothing_else_when_asked(
 def test_the_example_of_every_help_works(
     cluster: str, tmp_path: Path, rejected: list[str], command: tuple[str, ...]
 ) -> None:
-    (tmp_path / "examples").mkdir()
-    (tmp_path / "examples" / "a.xml").write_bytes(message())
+    (tmp_path / "examples" / "i7").mkdir(parents=True)
+    (tmp_path / "examples" / "i7" / "a.xml").write_bytes(message())
     text = " ".join(cimstream(cluster, *command, "--help").stdout.decode().split())
     found = re.search(r"Example: cimstream (.*?) [╭╰│]", text)
     assert found is not None
