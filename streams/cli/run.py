@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from threading import Event
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from streams.runtime.process import EXIT_FENCED, Orders
 from streams.runtime.settings import Settings, load_settings
 from streams.runtime.slots import claim
 from streams.runtime.sources import make_configured
+from streams.runtime.stopping import Stopping
 from streams.runtime.supervisor import Supervisor
 from topics import Catalogue, provision
 from topics.errors import EXIT_CONFIG, OperatorError
@@ -81,7 +81,7 @@ def run(
 
 
 def _supervise(servers: str, settings: Settings) -> int:
-    stopping = Event()
+    stopping = Stopping()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     worker = settings.worker

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,7 @@ from streams.runtime.sources import (
     SourceSkipped,
     run_source,
 )
+from streams.runtime.stopping import Stopping
 from topics import naming
 from topics.errors import EXIT_CONFIG, EXIT_FAILED, OperatorError
 
@@ -186,7 +186,7 @@ class _Narrator:
 
 def _watch(aim: Target, name: str, settings: dict[str, object], receipts: Receipts) -> None:
     source = make_source("files", name, settings, aim.catalogue)
-    stop = threading.Event()
+    stop = Stopping()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     console = Console(stderr=True)

@@ -23,6 +23,7 @@ from typing import Final
 from streams.engine.errors import EngineError, FencedError
 from streams.runtime.logs import configure, log
 from streams.runtime.settings import Settings
+from streams.runtime.stopping import Stopping
 
 EXIT_FATAL: Final = 70  # EX_SOFTWARE
 EXIT_FENCED: Final = 75  # EX_TEMPFAIL: its place belongs to somebody else now
@@ -65,7 +66,7 @@ def main() -> None:
     """Take orders from standard input and run."""
     orders = Orders.from_json(sys.stdin.readline())
     configure(orders.settings.logging.level, orders.settings.logging.format)
-    stopping = Event()
+    stopping = Stopping()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides
     Thread(target=_watch_lifeline, name="life-line", daemon=True).start()
