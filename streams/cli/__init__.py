@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from streams.cli import broker, demo, dlq, doctor, run, send, stats, tail, topics
+from streams.cli import broker, demo, dlq, doctor, run, send, state, stats, tail, topics
 from streams.cli.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -32,7 +32,7 @@ app = typer.Typer(
     epilog=(
         "Exit codes: 0 done; 1 failed, or counts are wrong; 2 wrong usage or configuration;"
         " 3 changes are pending; 69 no Kafka broker can be had; 70 a fault in cimstream;"
-        " 75 another process took a slot; 130 interrupted."
+        " 75 another process took a slot; 78 committed state is gone; 130 interrupted."
     ),
     add_completion=False,
     no_args_is_help=True,
@@ -48,6 +48,7 @@ app.command()(send.send)
 app.command()(tail.tail)
 app.command()(stats.stats)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(state.app)
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 

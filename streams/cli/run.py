@@ -10,7 +10,7 @@ import typer
 
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.runtime.logs import configure
-from streams.runtime.process import EXIT_FENCED, Orders
+from streams.runtime.process import EXIT_FENCED, EXIT_STATE_LOST, Orders
 from streams.runtime.settings import Settings, load_settings
 from streams.runtime.slots import claim
 from streams.runtime.sources import make_configured
@@ -56,7 +56,8 @@ def run(
 
     It never creates topics: run `cimstream topics apply` first.
 
-    Exit status: 0 stopped as asked, 2 settings or topics, 69 no broker, 75 a slot was taken.
+    Exit status: 0 stopped as asked, 2 settings or topics, 69 no broker, 75 a slot was taken,
+    78 committed state is gone.
 
     Example: cimstream run --interface I7 --workers 2
     """
@@ -102,6 +103,14 @@ def _supervise(servers: str, settings: Settings) -> int:
             why="two of the same number or name would do the same work twice",
             fix="give each machine slots of its own (--first-slot) and each source one place",
             exit_code=EXIT_FENCED,
+        )
+    if status == EXIT_STATE_LOST:
+        raise OperatorError(
+            "state_lost",
+            what="state that was committed is no longer in Kafka",
+            why="the line `process failed` in the log says what is missing",
+            fix="do what that line says; see docs/operating.md, A changelog was truncated",
+            exit_code=EXIT_STATE_LOST,
         )
     return status
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from streams.engine.events import Step, StepReached, Telemetry
-from streams.engine.ports import Input, State, Transactions
+from streams.engine.ports import Input, Position, State, Transactions
 from streams.engine.record import Output
 from streams.engine.task import Task
 
@@ -30,7 +30,8 @@ def commit(
 
     The outputs of the records are in the open transaction already. Raises what the ports
     raise; the caller then aborts, or resets where the outcome is unknown. A failure of
-    step 4 is fatal: the transaction stands and local state lags behind it.
+    step 4 is fatal: the transaction stands and local state lags behind it. StateLostError:
+    a changelog's offsets went back, so it is not the one it was.
     """
     moved = [task for task in tasks if task.moved]
 
@@ -48,7 +49,8 @@ def commit(
     reached(Step.OUTPUTS, True)
 
     reached(Step.OFFSETS, False)  # 2 and so do the input offsets
-    log.send_offsets({task.source: task.position for task in moved}, source.group())
+    positions = {t.source: Position(t.position, t.note(log.transactional_id)) for t in moved}
+    log.send_offsets(positions, source.group())
     reached(Step.OFFSETS, True)
 
     reached(Step.COMMIT, False)  # 3 the only point of no return
@@ -58,7 +60,9 @@ def commit(
     reached(Step.APPLY, False)  # 4 data and changelog offsets, one atomic write
     delivered = log.delivered()
     writes = {store: w for task in moved for store, w in task.buffer.writes.items()}
-    state.apply(writes, {s: delivered[s] + 1 for s in writes if s in delivered})
+    for task in moved:
+        task.extend_logs(delivered)
+    state.apply(writes, {s: delivered[s].offset + 1 for s in writes if s in delivered})
     for task in moved:
         task.settle()
     reached(Step.APPLY, True)

@@ -87,3 +87,14 @@ class FatalError(EngineError):
     """The process cannot go on and must end; the supervisor starts it again."""
 
     code = "fatal"
+
+
+class StateLostError(FatalError):
+    """State that was committed is no longer in Kafka: an operator has to decide.
+
+    A changelog was deleted, emptied, truncated or made anew, or the group's offsets are gone.
+    To go on would be to forget what was seen, and to let repeats take effect a second time.
+    The supervisor does not start the process again.
+    """
+
+    code = "state_lost"

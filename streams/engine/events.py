@@ -84,6 +84,20 @@ class LagMeasured:
 
 
 @dataclass(frozen=True, slots=True)
+class StateMeasured:
+    """Bytes that the slot's local database takes on the disk."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateSwept:
+    """Entries past their horizon were removed from local stores."""
+
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionAborted:
     """A transaction was given up; its input will be processed again."""
 
@@ -117,6 +131,8 @@ Event = (
     | RestoreCompleted
     | BatchCommitted
     | LagMeasured
+    | StateMeasured
+    | StateSwept
     | TransactionAborted
     | RecordRejected
     | StateWiped

@@ -97,6 +97,7 @@ class Execution:
             self._log.produce(output, origin)
         context.accept()
         task.position = record.offset + 1
+        task.time_ms = max(task.time_ms, record.timestamp_ms)
         return len(context.outputs)
 
     def refused(self, error: RefusedError, *, records: int) -> None:

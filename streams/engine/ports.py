@@ -6,8 +6,8 @@ raises by `streams.engine.errors`; no other exception may cross.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from streams.engine.record import Output, Record, TopicPartition
 
@@ -15,10 +15,32 @@ Origin = tuple[TopicPartition, int]
 """The input record (partition, offset) on whose behalf something is produced."""
 
 
+class Position(NamedTuple):
+    """A committed input offset with its note (see `note`); None: nothing was ever committed."""
+
+    offset: int
+    note: str | None = None
+
+
+class Delivered(NamedTuple):
+    """Where a produced record is, and its time by the log (epoch ms UTC, -1 if not told)."""
+
+    offset: int
+    time_ms: int
+
+
+class Bounds(NamedTuple):
+    """A changelog partition: log start, high watermark, and the id of its topic."""
+
+    start: int
+    end: int
+    topic_id: str
+
+
 class Listener(Protocol):
     """Told of changes to the assignment, inside `Input.consume`."""
 
-    def assigned(self, partitions: Mapping[TopicPartition, int]) -> None:
+    def assigned(self, partitions: Mapping[TopicPartition, Position]) -> None:
         """These partitions are ours now, each to be read from the given offset."""
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
@@ -48,8 +70,8 @@ class Input(Protocol):
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         """Hand them out again."""
 
-    def rewind(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Seek each back to its committed offset (or the log's start); give those offsets.
+    def rewind(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Position]:
+        """Seek each back to its committed offset (or the log's start); give those positions.
 
         Waits until offsets of an undecided transaction are decided.
 
@@ -76,6 +98,8 @@ class Input(Protocol):
 class Transactions(Protocol):
     """The only owner of a transactional producer."""
 
+    transactional_id: str
+
     def begin(self) -> None:
         """Start a transaction."""
 
@@ -87,8 +111,8 @@ class Transactions(Protocol):
             TransientError: no room to queue it in time.
         """
 
-    def send_offsets(self, offsets: Mapping[TopicPartition, int], group: object) -> None:
-        """Bind next input offsets to the transaction."""
+    def send_offsets(self, offsets: Mapping[TopicPartition, Position], group: object) -> None:
+        """Bind next input offsets, each with its note, to the transaction."""
 
     def commit(self) -> None:
         """Make the transaction permanent; returns only when it is.
@@ -103,8 +127,8 @@ class Transactions(Protocol):
     def abort(self) -> None:
         """Undo the open transaction. Raises UnknownOutcomeError if unsure: then `reset`."""
 
-    def delivered(self) -> Mapping[TopicPartition, int]:
-        """Last offset per partition of the records of the last commit that were pinned to one.
+    def delivered(self) -> Mapping[TopicPartition, Delivered]:
+        """Last record per partition of those of the last commit that were pinned to one.
 
         A partition is left out where the broker did not tell.
         """
@@ -119,10 +143,8 @@ class Transactions(Protocol):
 class Changelogs(Protocol):
     """Reads changelog partitions for a restore, never joining a group."""
 
-    def bounds(
-        self, partitions: Iterable[TopicPartition]
-    ) -> Mapping[TopicPartition, tuple[int, int]]:
-        """Log start and high watermark (read_uncommitted end) of each.
+    def bounds(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
+        """Log start, high watermark (read_uncommitted end) and topic id of each.
 
         Raises:
             FatalError: one does not exist.
@@ -192,15 +214,34 @@ class State(Protocol):
     def wipe(self, store: TopicPartition) -> None:
         """Forget the store and its checkpoint."""
 
+    def sweep(
+        self,
+        store: TopicPartition,
+        expired: Callable[[bytes], bool],
+        after: bytes | None,
+        keys_max: int,
+    ) -> tuple[bytes | None, int]:
+        """Look at up to `keys_max` pairs behind key `after` and remove those whose value expired.
+
+        Gives the last key looked at (None: the store's end was reached) and how many were
+        removed. The changelog is not told: it forgets the same entries by its retention.
+        """
+
+    def size_bytes(self) -> int:
+        """What the database takes on the disk."""
+
     def close(self) -> None:
         """Idempotent."""
 
 
 class Clock(Protocol):
-    """Monotonic time; the engine has no other."""
+    """Monotonic time for what lasts; the time of day only for what lasts days."""
 
     def monotonic(self) -> float:
         """Seconds since some fixed point; never steps back."""
+
+    def epoch_ms(self) -> int:
+        """Milliseconds UTC; may be wrong and may step. Nothing that is produced depends on it."""
 
     def sleep(self, seconds: float) -> None:
         """Wait, for back-off only."""

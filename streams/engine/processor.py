@@ -7,7 +7,7 @@ has no clock, no randomness, no I/O but what the context offers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -22,11 +22,33 @@ COUNTERS = "counters"
 
 
 @dataclass(frozen=True, slots=True)
+class Horizon:
+    """How long the entries of a store are of use.
+
+    `time_of` reads an entry's time (epoch ms UTC) from its value. Past `horizon_ms` it means
+    nothing any more; `slack_ms` later store and changelog may forget it. The slack is what the
+    clocks of brokers and workers may differ by without harm.
+    """
+
+    horizon_ms: int
+    slack_ms: int
+    time_of: Callable[[bytes], int]
+
+    def expired(self, value: bytes, now_ms: int) -> bool:
+        """Whether the entry may be forgotten."""
+        return self.time_of(value) + self.horizon_ms + self.slack_ms < now_ms
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSpec:
-    """A store and its changelog topic (as many partitions as the input topic has)."""
+    """A store and its changelog topic (as many partitions as the input topic has).
+
+    Without a `horizon` its entries are kept for ever.
+    """
 
     name: str
     changelog: str
+    horizon: Horizon | None = None
 
 
 class Processor(Protocol[P]):

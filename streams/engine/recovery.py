@@ -11,13 +11,15 @@ the last stable offset is behind that (an undecided transaction), it waits.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from streams.engine.errors import FatalError, StateCorruptError
+from streams.engine.errors import StateCorruptError, StateLostError
 from streams.engine.events import RestoreCompleted, RestoreProgressed, StateWiped, Telemetry
-from streams.engine.ports import Changelogs, Clock, State
+from streams.engine.note import LogEnd
+from streams.engine.ports import Bounds, Changelogs, Clock, State
 from streams.engine.record import TopicPartition
-from streams.engine.task import Phase, Task
+from streams.engine.task import WAY_OUT, Phase, Task
 
 # One turn of a restore: enough to keep the fetcher busy (measured: larger batches gain
 # nothing), small enough that the group's poll deadline and a SIGTERM are never far away.
@@ -30,6 +32,7 @@ class _Goal:
     task: Task
     position: int
     end: int
+    time_ms: int = -1
 
 
 class Recovery:
@@ -54,28 +57,67 @@ class Recovery:
         """Take `task` in; True if there was nothing to read and it runs already.
 
         Raises:
-            FatalError: a changelog ends before the local checkpoint. Somebody deleted,
-                emptied or truncated it; state that the log no longer backs is not used.
+            StateLostError: a changelog holds less than was once committed to it, or there is
+                state of an input of which no offset is committed any more.
         """
         bounds = self._changelogs.bounds(task.stores.values()) if task.stores else {}
+        for store, log in bounds.items():
+            self._check(task, store, log)
         task.become(Phase.RESTORING)
         self._started[task.source] = (self._clock.monotonic(), 0)
-        for store, (start, end) in bounds.items():
+        for store, log in bounds.items():
             checkpoint = self._state.checkpoint(store)
-            if checkpoint is not None and checkpoint > end:
-                raise FatalError(
-                    f"changelog {store} ends at {end}, before the local checkpoint {checkpoint}: "
-                    "it was deleted, emptied or truncated. Restore the topic from a backup, or "
-                    "accept the loss and remove the local state folder of this slot"
-                )
-            if checkpoint is not None and checkpoint < start:
-                self._wipe(task, store, "its checkpoint is below the start of the changelog")
+            if checkpoint is not None and (problem := _unusable(task, checkpoint, log)):
+                self._wipe(task, store, problem)
                 checkpoint = None
-            position = start if checkpoint is None else checkpoint
-            if position < end:
-                self._goals[store] = _Goal(task, position, end)
+            position = log.start if checkpoint is None else checkpoint
+            known = task.logs.get(store)
+            task.logs[store] = LogEnd(log.topic_id, log.end, -1 if known is None else known.time_ms)
+            if position < log.end:
+                self._goals[store] = _Goal(task, position, log.end)
         self._follow()
         return self._finished(task)
+
+    def check(self, tasks: Iterable[Task]) -> None:
+        """Whether the changelogs of tasks at work are still what they were.
+
+        Raises:
+            StateLostError: as `begin`; it is better heard of today than at the next restore.
+            FatalError: one does not exist any more.
+            TransientError: the broker did not answer.
+        """
+        owners = {store: task for task in tasks for store in task.stores.values()}
+        if owners:
+            for store, log in self._changelogs.bounds(owners).items():
+                self._check(owners[store], store, log)
+
+    def _check(self, task: Task, store: TopicPartition, log: Bounds) -> None:
+        """Compare a changelog with what is known of it from the note and since."""
+        known = task.logs.get(store)
+        problem = None
+        if task.loss_accepted:
+            return
+        if known is not None and known.topic_id != log.topic_id:
+            problem = "was deleted and created again"
+        elif known is not None and known.end > log.end:
+            problem = f"ends at {log.end} and was at {known.end}: it was truncated"
+        elif known is not None and log.start >= known.end > 0 and self._of_use(task, store, known):
+            problem = f"was emptied up to {log.start}"
+        elif (checkpoint := self._state.checkpoint(store) or 0) > log.end:
+            problem = f"ends at {log.end}, before the local checkpoint {checkpoint}"
+        if problem is not None:
+            raise StateLostError(f"changelog {store} {problem}. {WAY_OUT}")
+
+    def _of_use(self, task: Task, store: TopicPartition, known: LogEnd) -> bool:
+        """Whether the last record that was written must still be kept.
+
+        The broker removes it a slack after the horizon at the earliest, so that a clock of
+        ours that is late by less than that raises no alarm.
+        """
+        horizon = task.specs[store].horizon
+        if horizon is None:
+            return True
+        return known.time_ms >= 0 and self._clock.epoch_ms() < known.time_ms + horizon.horizon_ms
 
     def forget(self, task: Task) -> None:
         """`task` is no longer ours: stop restoring it."""
@@ -102,6 +144,7 @@ class Recovery:
             if store in self._goals:
                 checkpoints[store] = record.offset + 1
                 counts[store] += 1
+                self._goals[store].time_ms = record.timestamp_ms
                 if record.key is not None:
                     writes.setdefault(store, {})[record.key] = record.value
         for store, position in self._changelogs.reached().items():
@@ -122,6 +165,7 @@ class Recovery:
             self._started[goal.task.source] = (since, count + counts[store])
             if goal.position >= goal.end:
                 del self._goals[store]
+                goal.task.extend_log(store, goal.position, goal.time_ms)
                 if self._finished(goal.task):
                     done.append(goal.task)
             else:
@@ -152,10 +196,33 @@ class Recovery:
     def _finished(self, task: Task) -> bool:
         if any(goal.task is task for goal in self._goals.values()):
             return False
+        if task.fresh and (store := self._filled(task)) is not None:
+            raise StateLostError(
+                f"no offset is committed for {task.source}, but {store} holds state of it: the "
+                "group's offsets have expired or were deleted. To begin anew would let everything "
+                "older than the horizon take effect again. Set the group's offset for the "
+                "partition to where it stopped (or to the end of the log), and start again"
+            )
         since, count = self._started.pop(task.source)
         self._telemetry.emit(RestoreCompleted(task.source, count, self._clock.monotonic() - since))
         task.become(Phase.RUNNING)
         return True
 
+    def _filled(self, task: Task) -> TopicPartition | None:
+        """A store of the task that is not empty."""
+        for store in task.stores.values():
+            if next(self._state.items(store), None) is not None:
+                return store
+        return None
+
     def _follow(self) -> None:
         self._changelogs.follow({store: goal.position for store, goal in self._goals.items()})
+
+
+def _unusable(task: Task, checkpoint: int, log: Bounds) -> str | None:
+    """Why local state cannot be built upon, if so."""
+    if task.loss_accepted:
+        return "an operator accepted the loss of what the changelog no longer holds"
+    if checkpoint < log.start:
+        return "its checkpoint is below the start of the changelog"
+    return None

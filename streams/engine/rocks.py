@@ -9,9 +9,10 @@ Invariant: a checkpoint is written in the same batch as the data it stands for.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shutil
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -87,11 +88,7 @@ class RocksState:
 
     def items(self, store: TopicPartition) -> Iterator[tuple[bytes, bytes]]:
         """All pairs of the store in key order."""
-        prefix = self._prefix(store)
-        for key, value in self._database.items(from_key=prefix):
-            if not isinstance(key, bytes) or not key.startswith(prefix):
-                return
-            yield key[len(prefix) :], value
+        return self._pairs(store, b"")
 
     def wipe(self, store: TopicPartition) -> None:
         """Forget the store and its checkpoint, in one step: half a wipe would look like state."""
@@ -101,10 +98,43 @@ class RocksState:
         batch.delete_range(prefix, _successor(prefix))
         self._write(batch)
 
+    def sweep(
+        self,
+        store: TopicPartition,
+        expired: Callable[[bytes], bool],
+        after: bytes | None,
+        keys_max: int,
+    ) -> tuple[bytes | None, int]:
+        """One bounded step of a walk through the store; see the port."""
+        start = b"" if after is None else after + b"\0"
+        try:
+            looked_at = list(itertools.islice(self._pairs(store, start), keys_max))
+        except Exception as error:
+            raise self._failure("read", error) from error
+        gone = [key for key, value in looked_at if expired(value)]
+        if gone:
+            self.apply({store: dict.fromkeys(gone)}, {})
+        return (looked_at[-1][0] if len(looked_at) == keys_max else None), len(gone)
+
+    def size_bytes(self) -> int:
+        """The files of the database, its log included."""
+        total = 0
+        for file in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # a compaction has just removed it
+                total += file.stat().st_size
+        return total
+
     def close(self) -> None:
         """Flush and release the folder. Idempotent."""
         with contextlib.suppress(DbClosedError):
             self._database.close()
+
+    def _pairs(self, store: TopicPartition, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        prefix = self._prefix(store)
+        for key, value in self._database.items(from_key=prefix + start):
+            if not isinstance(key, bytes) or not key.startswith(prefix):
+                return
+            yield key[len(prefix) :], value
 
     def _read(self, key: bytes) -> bytes | None:
         try:

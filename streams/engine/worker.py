@@ -27,20 +27,27 @@ from streams.engine.errors import (
 )
 from streams.engine.events import (
     BatchCommitted,
-    LagMeasured,
     PartitionsAssigned,
     PartitionsRevoked,
     Telemetry,
     TransactionAborted,
 )
 from streams.engine.execution import Execution
-from streams.engine.ports import Changelogs, Clock, Input, Reader, State, Transactions
+from streams.engine.housekeeping import Housekeeping
+from streams.engine.ports import (
+    Changelogs,
+    Clock,
+    Input,
+    Position,
+    Reader,
+    State,
+    Transactions,
+)
 from streams.engine.processor import Processor
 from streams.engine.record import Record, TopicPartition
 from streams.engine.recovery import Recovery
 from streams.engine.task import Phase, Task
 
-LAG_INTERVAL_S = 1.0
 # Committed offsets stop at the last record; what lies behind it (the markers of a producer's
 # transactions) is committed now and then, so that retention never seems to have removed
 # records that were not processed. Retention works in hours; a minute is enough and costs
@@ -107,11 +114,11 @@ class Worker:
         self._acknowledge = acknowledge
         self._execution = Execution(processor, log, state, reader, telemetry)
         self._recovery = Recovery(changelogs, state, telemetry, clock)
+        self._housekeeping = Housekeeping(source, state, self._recovery, telemetry, clock)
         self._tasks: dict[TopicPartition, Task] = {}
         self._transaction: _Transaction | None = None
         self._failure: EngineError | None = None
         self._backoff_s = 0.0
-        self._lag_at = 0.0
         self._ends_at = clock.monotonic()
         self._joined = False
 
@@ -168,9 +175,7 @@ class Worker:
             or open_.bytes >= self._limits.transaction_bytes_max
         ):
             self._commit()
-        if now - self._lag_at >= LAG_INTERVAL_S:
-            self._lag_at = now
-            self._telemetry.emit(LagMeasured(self._source.lag()))
+        self._housekeeping.turn(self._tasks.values(), len(records))
 
     def stop(self) -> None:
         """Commit what is open, let the partitions go, close everything."""
@@ -302,8 +307,8 @@ class Worker:
         # partition could be rewound and nothing else would ever tell us. A record that comes
         # along is rewound with the others.
         self._source.consume(1, 0.0)
-        for partition, offset in self._source.rewind(tuple(self._tasks)).items():
-            self._tasks[partition].drop(offset)
+        for partition, position in self._source.rewind(tuple(self._tasks)).items():
+            self._tasks[partition].rewound(position)
         if unknown:
             # It may have been committed without our hearing of it: local state follows,
             # from its checkpoint, what the changelog says.
@@ -331,11 +336,11 @@ class Worker:
 
     # ------------------------------------------------------------- assignment
 
-    def assigned(self, partitions: Mapping[TopicPartition, int]) -> None:
+    def assigned(self, partitions: Mapping[TopicPartition, Position]) -> None:
         """Listener: new partitions; they restore, in later turns, before they run."""
-        for partition, offset in partitions.items():
+        for partition, start in partitions.items():
             stores = self._processor.inputs[partition.topic]
-            self._tasks[partition] = Task(partition, offset, stores)
+            self._tasks[partition] = Task(partition, start, stores)
         self._pause([self._tasks[partition] for partition in partitions])
         self._joined = True
         self._telemetry.emit(PartitionsAssigned(tuple(partitions)))

@@ -95,6 +95,14 @@ STATE_WIPED: Final = Counter(
     "Local stores thrown away and restored from their changelog",
     registry=REGISTRY,
 )
+STATE_BYTES: Final = Gauge(
+    "cimstream_state_size_bytes", "Bytes of the local database on the disk", registry=REGISTRY
+)
+STATE_SWEPT: Final = Counter(
+    "cimstream_state_swept_entries",
+    "Entries past their horizon that were removed from local stores",
+    registry=REGISTRY,
+)
 PARTITIONS: Final = Gauge(
     "cimstream_assigned_partitions", "Input partitions this worker holds", registry=REGISTRY
 )

@@ -4,9 +4,9 @@ Reads its orders as one line of JSON from standard input and then keeps that pip
 life-line: when it closes, the supervisor is gone, and the process ends hard at once, so that
 no orphan works on.
 
-Ends 0 when asked to (SIGTERM), 75 when another process took its place, 70 on any other fatal
-error. On an error it ends without closing anything: an open consumer of a dying process would
-hold its partitions.
+Ends 0 when asked to (SIGTERM), 75 when another process took its place, 78 when state is gone
+that an operator has to decide about, 70 on any other fatal error. On an error it ends without
+closing anything: an open consumer of a dying process would hold its partitions.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Final
 
-from streams.engine.errors import EngineError, FencedError
+from streams.engine.errors import EngineError, FencedError, StateLostError
 from streams.runtime.logs import configure, log
 from streams.runtime.settings import Settings
 from streams.runtime.stopping import Stopping
 
 EXIT_FATAL: Final = 70  # EX_SOFTWARE
+EXIT_STATE_LOST: Final = 78  # EX_CONFIG: not before somebody has changed something
 EXIT_FENCED: Final = 75  # EX_TEMPFAIL: its place belongs to somebody else now
 
 
@@ -74,6 +75,8 @@ def main() -> None:
         _obey(orders, stopping)
     except FencedError as error:
         _die(orders, EXIT_FENCED, error.code, str(error))
+    except StateLostError as error:
+        _die(orders, EXIT_STATE_LOST, error.code, str(error))
     except EngineError as error:
         _die(orders, EXIT_FATAL, error.code, str(error))
     except Exception as error:  # noqa: BLE001 - the last line before the process ends

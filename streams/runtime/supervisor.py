@@ -2,7 +2,8 @@
 
 Starts one process per slot and per source, starts a failed one again (at once the first time,
 then with back-off), passes SIGTERM on, and ends when all have ended. A process whose place
-another took over is not started again: the two would fence each other for ever.
+another took over is not started again: the two would fence each other for ever. Nor is one
+whose state is gone from Kafka: the next one would find no more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from threading import Event
 from typing import Final
 
 from streams.runtime.logs import log
-from streams.runtime.process import EXIT_FENCED, Orders
+from streams.runtime.process import EXIT_FENCED, EXIT_STATE_LOST, Orders
 
 _CHECK_S: Final = 0.05
 _BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -27,6 +28,10 @@ _WELL_S: Final = 30.0
 # One that a signal ended (negative status: out of memory, kill -9) says nothing of what a new
 # one will meet; unless it could not even start, there is nothing to wait for.
 _BRIEF_S: Final = 1.0
+_FINAL: Final = {
+    EXIT_FENCED: "place taken by another process",
+    EXIT_STATE_LOST: "state is gone from Kafka, an operator has to decide",
+}
 # Longest orderly end: one transactional request (10 s) for the last commit, and the close.
 _STOP_S: Final = 20.0
 
@@ -51,7 +56,7 @@ class Supervisor:
         self._clock = clock
 
     def run(self) -> int:
-        """Supervise; give the exit status for the whole: 0, or 75 if a slot was taken."""
+        """Supervise; give the exit status for the whole: 0, or that of `_FINAL`."""
         status = 0
         try:
             while not self._stopping.is_set() and status == 0:
@@ -73,9 +78,9 @@ class Supervisor:
             return 0
         name = child.orders.name
         child.process = None
-        if code == EXIT_FENCED:
-            log("supervisor", logging.ERROR, "place taken by another process", name=name)
-            return EXIT_FENCED
+        if code in _FINAL:
+            log("supervisor", logging.ERROR, _FINAL[code], name=name)
+            return code
         lived_s = now - child.started_at
         if lived_s > _WELL_S or (code < 0 and lived_s > _BRIEF_S):
             child.failures = 0

@@ -23,6 +23,8 @@ from streams.engine.events import (
     RecordRejected,
     RestoreCompleted,
     RestoreProgressed,
+    StateMeasured,
+    StateSwept,
     StateWiped,
     TransactionAborted,
 )
@@ -62,6 +64,14 @@ class WorkerTelemetry:
     def _(self, event: LagMeasured) -> None:
         for partition, lag in event.lag.items():
             metrics.LAG.labels(partition.topic, str(partition.partition)).set(lag)
+
+    @_handle.register
+    def _(self, event: StateMeasured) -> None:
+        metrics.STATE_BYTES.set(event.size_bytes)
+
+    @_handle.register
+    def _(self, event: StateSwept) -> None:
+        metrics.STATE_SWEPT.inc(event.entries)
 
     @_handle.register
     def _(self, event: PartitionsAssigned) -> None:

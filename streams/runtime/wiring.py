@@ -34,12 +34,16 @@ class WorkerPlan:
     state_folder: Path
 
 
-class MonotonicClock:
-    """The machine's monotonic clock."""
+class MachineClock:
+    """The machine's clocks."""
 
     def monotonic(self) -> float:
         """Seconds."""
         return time.monotonic()
+
+    def epoch_ms(self) -> int:
+        """Milliseconds UTC."""
+        return time.time_ns() // 1_000_000
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -71,6 +75,6 @@ def make_worker(plan: WorkerPlan, slot: int, telemetry: Telemetry) -> Worker:
         reader=RecordReader(plan.kafka, f"{member}-reader"),
         state=RocksState(plan.state_folder / member),
         telemetry=telemetry,
-        clock=MonotonicClock(),
+        clock=MachineClock(),
         limits=plan.limits,
     )

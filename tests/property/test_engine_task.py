@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine import task as module
+from streams.engine.ports import Position
 from streams.engine.record import TopicPartition
 from streams.engine.task import Phase, Task
 
@@ -28,7 +29,7 @@ EDGES = {
 def test_whatever_is_asked_of_it_a_task_takes_only_the_edges_of_the_table(
     wanted: list[Phase],
 ) -> None:
-    subject = Task(TopicPartition("in", 0), 0, ())
+    subject = Task(TopicPartition("in", 0), Position(0), ())
     for phase in wanted:
         before = subject.phase
         with contextlib.suppress(ValueError):

@@ -112,8 +112,8 @@ def _interface_files(root: Traversable) -> list[str]:
 
 def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
     table.only(
-        "message_bytes_max", "header_bytes_max", "dedup_horizon_days", "contexts",
-        "retention_days", "partitions",
+        "message_bytes_max", "header_bytes_max", "dedup_horizon_days", "dedup_slack_days",
+        "contexts", "retention_days", "partitions",
     )  # fmt: skip
     horizon_days = table.integer("dedup_horizon_days", 1, _DAYS_MAX)
     retention = table.table("retention_days")
@@ -135,6 +135,7 @@ def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
         message_bytes_max=table.integer("message_bytes_max", 1024, _BYTES_MAX),
         header_bytes_max=table.integer("header_bytes_max", 1024, _BYTES_MAX),
         dedup_horizon_ms=horizon_days * _DAY_MS,
+        dedup_slack_ms=table.integer("dedup_slack_days", 1, _DAYS_MAX) * _DAY_MS,
         retention_ms=MappingProxyType({name: value * _DAY_MS for name, value in days.items()}),
         audit_partitions=partitions.integer("audit", 1, _PARTITIONS_MAX),
         file_positions_partitions=partitions.integer("file_positions", 1, _PARTITIONS_MAX),

@@ -148,6 +148,7 @@ class Sizing:
     message_bytes_max: int
     header_bytes_max: int
     dedup_horizon_ms: int
+    dedup_slack_ms: int
     retention_ms: Mapping[str, int]
     audit_partitions: int
     file_positions_partitions: int
@@ -173,6 +174,11 @@ class Catalogue:
     def dedup_horizon_ms(self) -> int:
         """How long after its append time a message is recognised when it comes again."""
         return self.sizing.dedup_horizon_ms
+
+    @property
+    def dedup_slack_ms(self) -> int:
+        """How much longer its mark is kept, against clocks that differ."""
+        return self.sizing.dedup_slack_ms
 
     def topics(self) -> tuple[TopicSpec, ...]:
         """Give every topic of cimstream, in order of name."""

@@ -97,7 +97,7 @@ def _intake_changelogs(interface: Interface, sizing: Sizing) -> Iterator[TopicSp
     forgetting = {
         "cleanup.policy": "compact,delete",
         "message.timestamp.type": "LogAppendTime",
-        "retention.ms": str(sizing.dedup_horizon_ms),
+        "retention.ms": str(sizing.dedup_horizon_ms + sizing.dedup_slack_ms),
     }
     for store, policy in (("dedup", forgetting), ("counters", {"cleanup.policy": "compact"})):
         yield TopicSpec(

@@ -1,5 +1,6 @@
 """The engine's doors to Kafka: the only code that calls its transactions."""
 
+from streams.engine.kafka.acceptance import accept_loss
 from streams.engine.kafka.changelogs import ChangelogReader
 from streams.engine.kafka.reader import RecordReader
 from streams.engine.kafka.settings import KafkaSettings, LockedSettingError
@@ -13,4 +14,5 @@ __all__ = [
     "LockedSettingError",
     "RecordReader",
     "TransactionalProducer",
+    "accept_loss",
 ]

@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from typing import TypeVar
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Message
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+)
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo
+from confluent_kafka.admin import AdminClient, ListOffsetsResultInfo, TopicDescription
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from streams.engine.errors import EngineError, FatalError, StateCorruptError, TransientError
@@ -20,7 +28,10 @@ from streams.engine.kafka.failures import translate_read
 from streams.engine.kafka.settings import KafkaSettings
 from streams.engine.kafka.source import to_record
 from streams.engine.kafka.waking import wake
+from streams.engine.ports import Bounds
 from streams.engine.record import Record, TopicPartition
+
+T = TypeVar("T")
 
 # The library leaves these factories untyped.
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
@@ -38,13 +49,17 @@ class ChangelogReader:
         self._reached: dict[TopicPartition, int] = {}
         self._problem: EngineError | None = None
 
-    def bounds(
-        self, partitions: Iterable[TopicPartition]
-    ) -> Mapping[TopicPartition, tuple[int, int]]:
-        """Log start and high watermark each; the latter counts undecided records too."""
+    def bounds(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
+        """Log start, high watermark (it counts undecided records too) and topic id of each."""
         wanted = list(partitions)
         first, last = self._ask(wanted, _EARLIEST), self._ask(wanted, _LATEST)
-        return {p: (_offset(p, first[p]), _offset(p, last[p])) for p in wanted}
+        ids = self._admin.describe_topics(
+            TopicCollection(sorted({at.topic for at in wanted})), request_timeout=self._timeout_s
+        )
+        return {
+            at: Bounds(_offset(at, first[at]), _offset(at, last[at]), _topic_id(at, ids[at.topic]))
+            for at in wanted
+        }
 
     def follow(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read exactly these partitions; those followed already go on where they are."""
@@ -120,8 +135,16 @@ class ChangelogReader:
 
 
 def _offset(partition: TopicPartition, future: Future[ListOffsetsResultInfo]) -> int:
+    return int(_answer(partition, future).offset)
+
+
+def _topic_id(partition: TopicPartition, future: Future[TopicDescription]) -> str:
+    return str(_answer(partition, future).topic_id)
+
+
+def _answer(partition: TopicPartition, future: Future[T]) -> T:
     try:
-        return int(future.result().offset)
+        return future.result()
     except KafkaException as error:
         cause = error.args[0]
         if cause.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION):

@@ -22,7 +22,7 @@ from streams.engine.errors import EngineError, FatalError, TransientError
 from streams.engine.kafka.failures import translate_read
 from streams.engine.kafka.settings import KafkaSettings
 from streams.engine.kafka.waking import wake
-from streams.engine.ports import Listener
+from streams.engine.ports import Listener, Position
 from streams.engine.record import Record, TopicPartition
 
 # A rebalance callback must end with an assignment or not at all; the broker answers an
@@ -94,19 +94,19 @@ class GroupSource:
         self._consumer.resume([KafkaPartition(*p) for p in resumed])
         wake(self._consumer, resumed)
 
-    def rewind(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+    def rewind(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Position]:
         """Seek each partition back to its committed offset."""
         wanted = list(partitions)
         if not wanted:
             return {}
-        offsets = self._committed(wanted)
-        for partition, offset in offsets.items():
+        positions = self._committed(wanted)
+        for partition, position in positions.items():
             self._ends.pop(partition, None)
             try:
-                self._consumer.seek(KafkaPartition(*partition, offset))
+                self._consumer.seek(KafkaPartition(*partition, position.offset))
             except KafkaException as error:
                 raise TransientError(f"seek {partition}: {error.args[0].name()}") from error
-        return offsets
+        return positions
 
     def lag(self) -> Mapping[TopicPartition, int]:
         """Cached end of the log less our position; unknown ones are left out."""
@@ -140,11 +140,11 @@ class GroupSource:
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         wanted = [TopicPartition(p.topic, p.partition) for p in partitions]
-        offsets = self._patiently_committed(wanted)
+        positions = self._patiently_committed(wanted)
         self._ends.clear()
-        consumer.assign([KafkaPartition(*p, offsets[p]) for p in wanted])
+        consumer.assign([KafkaPartition(*p, positions[p].offset) for p in wanted])
         if self._listener is not None:
-            self._listener.assigned(offsets)
+            self._listener.assigned(positions)
 
     def _on_revoke(self, _: Consumer, partitions: list[KafkaPartition]) -> None:
         if self._listener is not None:
@@ -154,7 +154,9 @@ class GroupSource:
         if self._listener is not None:
             self._listener.lost([TopicPartition(p.topic, p.partition) for p in partitions])
 
-    def _patiently_committed(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def _patiently_committed(
+        self, wanted: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
         for attempt in range(_ASSIGN_ATTEMPTS):
             try:
                 return self._committed(wanted)
@@ -163,7 +165,7 @@ class GroupSource:
                     raise FatalError(f"no committed offsets to be had: {error}") from error
         raise AssertionError("unreachable")
 
-    def _committed(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def _committed(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
         """Committed offsets; where nothing was ever committed, the log's beginning.
 
         Read with the stable flag, so it waits for undecided transactions on them.
@@ -176,13 +178,17 @@ class GroupSource:
             )
         except KafkaException as error:
             raise translate_read(error, "committed offsets") from error
-        offsets = {}
+        positions = {}
         for at in found:
             if at.error is not None:
                 raise translate_read(at.error, f"committed offset of {at.topic}/{at.partition}")
             partition = TopicPartition(at.topic, at.partition)
-            offsets[partition] = at.offset if at.offset >= 0 else self._start(partition)
-        return offsets
+            positions[partition] = (
+                Position(at.offset, at.metadata or "")
+                if at.offset >= 0
+                else Position(self._start(partition))
+            )
+        return positions
 
     def _start(self, partition: TopicPartition) -> int:
         try:

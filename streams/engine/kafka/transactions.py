@@ -29,7 +29,7 @@ from streams.engine.errors import (
 )
 from streams.engine.kafka.failures import LOST, PURGED, REFUSED, translate
 from streams.engine.kafka.settings import KafkaSettings
-from streams.engine.ports import Origin
+from streams.engine.ports import Delivered, Origin, Position
 from streams.engine.record import Output, TopicPartition
 
 # Waiting for room in the local queue: one transaction's life, in steps that serve delivery
@@ -55,10 +55,10 @@ class TransactionalProducer:
 
     def __init__(self, settings: KafkaSettings, transactional_id: str) -> None:
         self._settings = settings
-        self._id = transactional_id
+        self.transactional_id = transactional_id
         self._producer: Producer | None = None
         self._status = _Status.NONE
-        self._offsets: dict[TopicPartition, int] = {}
+        self._delivered: dict[TopicPartition, Delivered] = {}
         self._refused: dict[Origin | None, str] = {}
         self._failed: str | None = None
         self._spoilt = False
@@ -72,7 +72,7 @@ class TransactionalProducer:
             FencedError, FatalError: as named.
         """
         self.close()
-        producer = Producer(self._settings.producer(self._id))
+        producer = Producer(self._settings.producer(self.transactional_id))
         try:
             producer.init_transactions(self._settings.request_timeout_s)
         except KafkaException as error:
@@ -87,7 +87,7 @@ class TransactionalProducer:
     def begin(self) -> None:
         """Start a transaction."""
         producer = self._require(_Status.IDLE)
-        self._offsets.clear()
+        self._delivered.clear()
         self._refused.clear()
         self._failed = None
         self._spoilt = False
@@ -139,10 +139,13 @@ class TransactionalProducer:
             else:
                 return
 
-    def send_offsets(self, offsets: Mapping[TopicPartition, int], group: object) -> None:
+    def send_offsets(self, offsets: Mapping[TopicPartition, Position], group: object) -> None:
         """Bind the next input offsets to the transaction, fenced by the group (KIP-447)."""
         producer = self._require(_Status.OPEN)
-        positions = [KafkaPartition(tp.topic, tp.partition, o) for tp, o in offsets.items()]
+        positions = [
+            KafkaPartition(at.topic, at.partition, position.offset, position.note or "")
+            for at, position in offsets.items()
+        ]
         try:
             producer.send_offsets_to_transaction(positions, group, self._settings.request_timeout_s)
         except KafkaException as error:
@@ -188,9 +191,9 @@ class TransactionalProducer:
             except TransientError as error:
                 raise UnknownOutcomeError(str(error)) from error
 
-    def delivered(self) -> Mapping[TopicPartition, int]:
-        """Last offset per partition of what was produced to a named partition."""
-        return self._offsets
+    def delivered(self) -> Mapping[TopicPartition, Delivered]:
+        """Last record per partition of what was produced to a named partition."""
+        return self._delivered
 
     def close(self) -> None:
         """Throw the producer away as it is: nothing is flushed, no transaction is ended."""
@@ -201,9 +204,11 @@ class TransactionalProducer:
 
     def _require(self, status: _Status) -> Producer:
         if self._producer is None or self._status is _Status.DOUBTFUL:
-            raise UnknownOutcomeError(f"the producer of {self._id} must be reset first")
+            raise UnknownOutcomeError(
+                f"the producer of {self.transactional_id} must be reset first"
+            )
         if self._status is not status:
-            raise RuntimeError(f"the producer of {self._id} is {self._status.value}")
+            raise RuntimeError(f"the producer of {self.transactional_id} is {self._status.value}")
         return self._producer
 
     def _report(
@@ -216,7 +221,9 @@ class TransactionalProducer:
             # known stays, and the checkpoint behind the state, which is safe.
             if offset is not None and offset >= 0:
                 where = TopicPartition(message.topic() or "", message.partition() or 0)
-                self._offsets[where] = max(offset, self._offsets.get(where, -1))
+                last = self._delivered.get(where)
+                if last is None or offset > last.offset:
+                    self._delivered[where] = Delivered(offset, message.timestamp()[1])
         elif error.code() in REFUSED:
             self._refused[origin] = error.name()
             self._spoilt = True

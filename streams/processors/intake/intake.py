@@ -24,9 +24,9 @@ from schemas.envelope import Header, read
 from schemas.errors import MessageError, Problem
 from schemas.identity import content_digest, raw_digest
 from schemas.xml import XmlLimits
-from streams.engine.processor import COUNTERS, Context, StoreSpec
+from streams.engine.processor import COUNTERS, Context, Horizon, StoreSpec
 from streams.engine.record import Output, Record
-from streams.processors.intake.marks import Mark
+from streams.processors.intake.marks import Mark, time_of
 from streams.processors.intake.outputs import (
     accepted_reply,
     events,
@@ -59,12 +59,13 @@ class Intake:
         self._partitions: dict[str, int] = {}
         self._understanding: dict[str, Understanding] = {}
         self._interfaces: dict[str, str] = {}
+        kept = Horizon(catalogue.dedup_horizon_ms, catalogue.dedup_slack_ms, time_of)
         inputs: dict[str, tuple[StoreSpec, ...]] = {}
         for interface_id in interfaces:
             topic = naming.inbound(interface_id)
             number = interface_id.lower()
             inputs[topic] = (
-                StoreSpec(DEDUP, naming.changelog(NAME, f"dedup-{number}")),
+                StoreSpec(DEDUP, naming.changelog(NAME, f"dedup-{number}"), kept),
                 StoreSpec(COUNTERS, naming.changelog(NAME, f"counters-{number}")),
             )
             self._interfaces[topic] = interface_id

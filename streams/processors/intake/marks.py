@@ -16,6 +16,7 @@ from typing import Final
 
 _LAYOUT: Final = struct.Struct(">Bqq16s")
 _VERSION: Final = 1
+_TIME: Final = struct.Struct(">q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +43,8 @@ class Mark:
         if version != _VERSION:
             raise ValueError(f"dedup mark of version {version}, this release reads {_VERSION}")
         return cls(time_ms, offset, digest, data[_LAYOUT.size :])
+
+
+def time_of(data: bytes) -> int:
+    """Append time of a packed mark (epoch ms UTC); it stands at one place in every version."""
+    return int(_TIME.unpack_from(data, 1)[0])

@@ -34,7 +34,7 @@ from streams.engine.kafka import (
 )
 from streams.engine.kafka.source import to_record
 from streams.engine.ports import Changelogs, Transactions
-from streams.engine.processor import COUNTERS, Context, Processor, StoreSpec
+from streams.engine.processor import COUNTERS, Context, Horizon, Processor, StoreSpec
 from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.rocks import RocksState
 from streams.engine.worker import Limits, Worker
@@ -74,19 +74,24 @@ class Names:
         return f"{self.prefix}.counters.changelog"
 
 
+HEAD_MAY_GO = Horizon(horizon_ms=0, slack_ms=0, time_of=lambda _: 2**62)
+"""Of no use to anybody from the beginning, but never swept from the disk."""
+
+
 class Unique:
     """Emits each key once, numbered per partition; value b"poison" breaks it.
 
     b"unpreparable" cannot be prepared; b"huge:N:…" emits and b"state:N:…" stores N
-    incompressible bytes, which a topic's limit may refuse.
+    incompressible bytes, which a topic's limit may refuse. By `horizon`, the log of what was
+    seen may lose its head (at once, if nothing is said).
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, horizon: Horizon = HEAD_MAY_GO) -> None:
         self.name = names.prefix
         self._names = names
         self.inputs: Mapping[str, tuple[StoreSpec, ...]] = {
             names.source: (
-                StoreSpec("seen", names.seen),
+                StoreSpec("seen", names.seen, horizon),
                 StoreSpec(COUNTERS, names.counters),
             )
         }
@@ -153,6 +158,9 @@ class RealClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def epoch_ms(self) -> int:
+        return time.time_ns() // 1_000_000
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

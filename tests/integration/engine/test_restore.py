@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streams.engine.errors import FatalError
+from streams.engine.errors import FatalError, StateLostError
 from streams.engine.events import RestoreCompleted, StateWiped
-from streams.engine.kafka import ChangelogReader, KafkaSettings
-from streams.engine.record import TopicPartition
+from streams.engine.kafka import ChangelogReader, KafkaSettings, accept_loss
+from streams.engine.processor import Horizon
+from streams.engine.record import Output, TopicPartition
+from streams.engine.worker import Worker
 from tests.integration.engine import rig
 
 pytestmark = pytest.mark.integration
@@ -153,23 +157,136 @@ def test_a_restore_waits_for_a_transaction_that_is_undecided_when_it_begins(
     rig.assert_local_state(kafka, names, tmp_path, complete=True)
 
 
-def test_a_changelog_that_ends_before_the_local_checkpoint_is_a_fatal_error_with_a_way_out(
+def make_anew(kafka: str, topic: str, partitions: int = 1) -> None:
+    """Delete a topic and create it again, empty."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.delete_topics([topic])[topic].result(30)
+    while topic in admin.list_topics(timeout=10).topics:
+        pass
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
+
+
+def empty(kafka: str, topic: str) -> None:
+    """Remove everything from a topic of one partition."""
+    rig.remove_records(kafka, TopicPartition(topic, 0), -1)
+
+
+def refuses(subject: Worker, events: rig.Events, match: str) -> None:
+    """It ends with state_lost, and processes nothing before that."""
+    before = rig.committed_records(events)
+    with pytest.raises(StateLostError, match=match) as caught:
+        rig.turn_until(lambda: False, events, subject)
+    assert "accept-loss" in str(caught.value)
+    assert rig.committed_records(events) == before
+
+
+LONG = Horizon(horizon_ms=7 * 24 * 3_600_000, slack_ms=0, time_of=lambda _: 2**62)
+
+
+@pytest.mark.parametrize("disk", ["kept", "lost"])
+@pytest.mark.parametrize("loss", ["made anew", "made anew and filled", "emptied"])
+def test_a_changelog_that_lost_its_records_is_never_taken_for_an_empty_state(
+    kafka: str, tmp_path: Path, disk: str, loss: str
+) -> None:
+    """Goal: state that is gone is told from state that never was, by the note at the offsets."""
+    names, events = rig.new_names(), rig.Events()
+    processor = rig.Unique(names, LONG)
+    rig.make_topics(kafka, names, 1, seen=REMOVABLE)
+    rig.feed(kafka, names, keys(0, 20))
+    first = rig.worker(kafka, names, tmp_path, events, processor=processor)
+    with rig.running(first, events) as until:
+        until(rig.Progress(kafka, names).done)
+        rig.feed(kafka, names, keys(20, 30))
+        until(rig.Progress(kafka, names).done)
+    if loss == "emptied":
+        empty(kafka, names.seen)
+    else:
+        make_anew(kafka, names.seen)
+    if loss == "made anew and filled":
+        producer = Producer({"bootstrap.servers": kafka})
+        for i in range(100):
+            producer.produce(names.seen, key=b"x%d" % i, value=b"0")
+        assert producer.flush(30) == 0
+    if disk == "lost":
+        shutil.rmtree(tmp_path)
+    rig.feed(kafka, names, keys(0, 5))
+    subject = rig.worker(kafka, names, tmp_path, events, processor=processor)
+    subject.start()
+    refuses(subject, events, "created again" if loss != "emptied" else "was emptied")
+
+
+@pytest.mark.parametrize("loss", ["made anew", "emptied"])
+def test_a_changelog_that_is_lost_under_a_running_worker_ends_it(
+    kafka: str, tmp_path: Path, loss: str
+) -> None:
+    """Method: with work going on and without it, the worker itself has to notice."""
+    names, events = rig.new_names(), rig.Events()
+    rig.make_topics(kafka, names, 1, seen=REMOVABLE)
+    rig.feed(kafka, names, keys(0, 20))
+    subject = rig.worker(kafka, names, tmp_path, events, processor=rig.Unique(names, LONG))
+    subject.start()
+    rig.turn_until(rig.Progress(kafka, names).done, events, subject)
+    if loss == "emptied":
+        empty(kafka, names.seen)
+    else:
+        make_anew(kafka, names.seen)
+    refuses(subject, events, "created again" if loss != "emptied" else "was emptied")
+
+
+def test_accepting_a_loss_lets_the_worker_go_on_with_what_the_changelog_holds(
     kafka: str, tmp_path: Path
 ) -> None:
-    """Goal: a topic that was deleted and made anew is never taken for an empty state."""
+    """Goal: the way out works, and it is the operator's: the repeat has a second effect."""
+    names, events = rig.new_names(), rig.Events()
+    processor = rig.Unique(names, LONG)
+    rig.make_topics(kafka, names, 1)
+    rig.feed(kafka, names, keys(0, 20))
+    settings = KafkaSettings(kafka)
+    partition = TopicPartition(names.source, 0)
+    first = rig.worker(kafka, names, tmp_path, events, processor=processor)
+    with rig.running(first, events) as until:
+        until(rig.Progress(kafka, names).done)
+        with pytest.raises(FatalError, match="member"):
+            accept_loss(settings, names.prefix, [partition], Output(names.rejected, None, b"told"))
+    make_anew(kafka, names.seen)
+    rig.feed(kafka, names, keys(0, 1))
+    await_no_members(kafka, names)
+    told = Output(names.rejected, None, b"told")
+    assert accept_loss(settings, names.prefix, [partition], told) == {partition: 20}
+    assert [record.value for record in rig.read_all(kafka, names.rejected)] == [b"told"]
+    second = rig.worker(kafka, names, tmp_path, events, processor=processor)
+    with rig.running(second, events) as until:
+        until(rig.Progress(kafka, names).done)
+    assert [r.key for r in rig.read_all(kafka, names.sink)][20:] == [b"k0"]
+    rig.assert_local_state(kafka, names, tmp_path, complete=True)
+
+
+def await_no_members(kafka: str, names: rig.Names) -> None:
+    """A static member is missed only after its session time-out."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    for _ in range(rig.TURNS_MAX):
+        found = admin.describe_consumer_groups([names.prefix])[names.prefix].result(30)
+        if not found.members:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the group still has members")
+
+
+def test_state_without_a_committed_offset_is_not_built_upon(kafka: str, tmp_path: Path) -> None:
+    """Goal: offsets that expired do not let a month of input take effect again."""
     names, events = rig.new_names(), rig.Events()
     rig.make_topics(kafka, names, 1)
     rig.feed(kafka, names, keys(0, 20))
     rig.finish(kafka, names, tmp_path)
+    await_no_members(kafka, names)
     admin = AdminClient({"bootstrap.servers": kafka})
-    admin.delete_topics([names.seen])[names.seen].result(30)
-    while names.seen in admin.list_topics(timeout=10).topics:
-        pass
-    admin.create_topics([NewTopic(names.seen, 1, 1)])[names.seen].result(30)
+    admin.delete_consumer_groups([names.prefix])[names.prefix].result(30)
+    shutil.rmtree(tmp_path)
     subject = rig.worker(kafka, names, tmp_path, events)
     subject.start()
-    with pytest.raises(FatalError, match=r"ends at 0, before the local checkpoint .* backup"):
+    with pytest.raises(StateLostError, match="no offset is committed"):
         rig.turn_until(lambda: False, events, subject)
+    assert len(rig.read_all(kafka, names.sink)) == 20
 
 
 def test_a_changelog_that_does_not_exist_is_a_fatal_error_that_names_it(

@@ -11,6 +11,7 @@ import pytest
 from streams.engine.errors import UnknownOutcomeError
 from streams.engine.events import RestoreCompleted, TransactionAborted
 from streams.engine.kafka import KafkaSettings, TransactionalProducer
+from streams.engine.ports import Position
 from streams.engine.record import Output, TopicPartition
 from streams.engine.worker import Limits
 from tests.integration.engine import rig
@@ -87,7 +88,7 @@ def test_a_producer_in_doubt_refuses_everything_until_it_is_replaced(kafka: str)
         log.commit,
         log.abort,
         lambda: log.produce(output),
-        lambda: log.send_offsets({TopicPartition(names.source, 0): 1}, None),
+        lambda: log.send_offsets({TopicPartition(names.source, 0): Position(1)}, None),
     ]
     for call in refused:
         with pytest.raises(UnknownOutcomeError):
@@ -99,7 +100,7 @@ def test_a_producer_in_doubt_refuses_everything_until_it_is_replaced(kafka: str)
     log.produce(output)
     log.commit()
     first = log.delivered()[TopicPartition(names.sink, 0)]
-    assert rig.read_all(kafka, names.sink)[-1].offset == first
+    assert rig.read_all(kafka, names.sink)[-1].offset == first.offset
     log.close()
     log.close()
 

@@ -7,6 +7,7 @@ import pytest
 from streams.engine.commit import commit
 from streams.engine.errors import EngineError, TransientError, UnknownOutcomeError
 from streams.engine.events import Step, StepReached
+from streams.engine.ports import Position
 from streams.engine.processor import COUNTERS, StoreSpec
 from streams.engine.record import TopicPartition
 from streams.engine.task import Task
@@ -16,13 +17,16 @@ INPUT, STORE = TopicPartition("in", 0), TopicPartition("seen", 0)
 COUNTS = TopicPartition("counts", 0)
 
 
+STORES = (StoreSpec("seen", "seen"), StoreSpec(COUNTERS, "counts"))
+
+
 class Bench:
     """A commit with one task that has processed one record."""
 
     def __init__(self) -> None:
         self.world, self.state = World(), MemoryState()
         self.log, self.events = FakeLog(self.world), Events(self.world)
-        self.task = Task(INPUT, 0, (StoreSpec("seen", "seen"), StoreSpec(COUNTERS, "counts")))
+        self.task = Task(INPUT, Position(0, ""), STORES)
         self.acknowledged = 0
         self.log.reset()
         self.work(1)
@@ -117,7 +121,7 @@ def test_an_offset_the_broker_did_not_tell_leaves_the_checkpoint_behind() -> Non
 
 def test_tasks_that_did_nothing_have_no_part_in_the_transaction() -> None:
     bench = Bench()
-    idle = Task(TopicPartition("in", 1), 7, ())
+    idle = Task(TopicPartition("in", 1), Position(7), ())
     commit(
         [bench.task, idle],
         log=bench.log,

@@ -9,6 +9,7 @@ import pytest
 from streams.engine.errors import FatalError, RefusedError, TransientError
 from streams.engine.events import RecordRejected
 from streams.engine.execution import Execution
+from streams.engine.ports import Position
 from streams.engine.processor import Context, StoreSpec
 from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.task import Task
@@ -29,7 +30,7 @@ def record(offset: int, value: bytes = b"v") -> Record:
 
 
 def task() -> Task:
-    return Task(INPUT, 0, (StoreSpec("seen", "seen"),))
+    return Task(INPUT, Position(0), (StoreSpec("seen", "seen"),))
 
 
 def test_reads_see_own_writes_then_earlier_ones_of_the_transaction_then_the_disk() -> None:

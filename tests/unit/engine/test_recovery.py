@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from streams.engine.errors import FatalError, StateCorruptError, TransientError
+from streams.engine.errors import FatalError, StateCorruptError, StateLostError, TransientError
 from streams.engine.events import RestoreCompleted, RestoreProgressed, StateWiped
-from streams.engine.processor import StoreSpec
+from streams.engine.note import LogEnd, Note
+from streams.engine.ports import Position
+from streams.engine.processor import Horizon, StoreSpec
 from streams.engine.record import Output, TopicPartition
 from streams.engine.recovery import Recovery
 from streams.engine.task import Phase, Task
@@ -24,11 +26,12 @@ class Bench:
             self.world.append(Output("seen", b"k%d" % (i % 10), b"%d" % i), 0)
         self.world.logs[STORE].append(None)
         self.changelogs, self.events = FakeChangelogs(self.world), Events(self.world)
-        self.recovery = Recovery(self.changelogs, self.state, self.events, FakeClock())
+        self.clock = FakeClock()
+        self.recovery = Recovery(self.changelogs, self.state, self.events, self.clock)
         self.task = self.new_task()
 
     def new_task(self, partition: int = 0) -> Task:
-        return Task(TopicPartition("in", partition), 0, (StoreSpec("seen", "seen"),))
+        return Task(TopicPartition("in", partition), Position(0, ""), (StoreSpec("seen", "seen"),))
 
     def run(self, steps: int = 50) -> None:
         for _ in range(steps):
@@ -165,6 +168,68 @@ def test_of_two_restores_only_the_one_whose_log_moved_away_begins_anew() -> None
 
 def test_a_task_without_stores_runs_at_once() -> None:
     bench = Bench()
-    plain = Task(TopicPartition("in", 0), 0, ())
+    plain = Task(TopicPartition("in", 0), Position(0), ())
     assert bench.recovery.begin(plain)
     assert plain.phase is Phase.RUNNING
+
+
+class Lossy(Bench):
+    """A task whose note says how far its changelog was, and whose entries matter for a while."""
+
+    def __init__(self, known: LogEnd, horizon: Horizon | None, *, accepted: bool = False) -> None:
+        super().__init__()
+        note = Note("in-0", {"seen": known}, loss_accepted=accepted)
+        start = Position(5, note.to_text())
+        self.task = Task(TopicPartition("in", 0), start, (StoreSpec("seen", "seen", horizon),))
+
+    def begin(self) -> None:
+        self.recovery.begin(self.task)
+        self.run()
+
+
+WEEK = Horizon(horizon_ms=1000, slack_ms=100, time_of=lambda _: 0)
+
+
+@pytest.mark.parametrize(
+    ("known", "match"),
+    [
+        (LogEnd("other", 3, 0), "was deleted and created again"),
+        (LogEnd("id", 22, 0), "ends at 21 and was at 22"),
+    ],
+)
+def test_a_changelog_that_is_not_what_the_note_says_is_not_restored(
+    known: LogEnd, match: str
+) -> None:
+    with pytest.raises(StateLostError, match=match):
+        Lossy(known, WEEK).begin()
+
+
+def emptied(known: LogEnd, horizon: Horizon | None, now_ms: int) -> Lossy:
+    bench = Lossy(known, horizon)
+    bench.world.starts[STORE] = 21
+    bench.clock.time_of_day_ms = now_ms
+    return bench
+
+
+def test_a_changelog_that_retention_emptied_is_normal_and_one_emptied_before_is_not() -> None:
+    emptied(LogEnd("id", 21, 50), WEEK, 1050).begin()
+    with pytest.raises(StateLostError, match="was emptied up to 21"):
+        emptied(LogEnd("id", 21, 50), WEEK, 1049).begin()
+    with pytest.raises(StateLostError, match="was emptied up to 21"):
+        emptied(LogEnd("id", 21, 50), None, 10**9).begin()
+
+
+def test_an_accepted_loss_gives_up_the_disk_and_takes_what_the_changelog_holds() -> None:
+    bench = Lossy(LogEnd("other", 99, 0), WEEK, accepted=True)
+    bench.state.apply({STORE: {b"only here": b"1"}}, {STORE: 99})
+    bench.begin()
+    assert bench.phase() is Phase.RUNNING
+    assert dict(bench.state.items(STORE)) == bench.world.fold(STORE)
+
+
+def test_state_of_an_input_that_has_no_committed_offset_is_not_built_upon() -> None:
+    bench = Bench()
+    bench.task = Task(TopicPartition("in", 0), Position(0), (StoreSpec("seen", "seen"),))
+    bench.recovery.begin(bench.task)
+    with pytest.raises(StateLostError, match="no offset is committed for in/0"):
+        bench.run()

@@ -220,3 +220,20 @@ def test_a_disk_that_fails_without_damage_is_fatal_and_keeps_the_state(tmp_path:
     assert again.discarded is None
     assert again.checkpoint(A) == 99
     again.close()
+
+
+def test_a_sweep_looks_at_so_many_keys_and_goes_on_behind_the_last(state: State) -> None:
+    state.apply({A: {bytes([i]): b"old" if i % 2 else b"new" for i in range(10)}}, {A: 5})
+    state.apply({B: {b"\0": b"old"}}, {})
+    last, removed = state.sweep(A, lambda value: value == b"old", None, 4)
+    assert (last, removed) == (b"\3", 2)
+    last, removed = state.sweep(A, lambda value: value == b"old", last, 100)
+    assert (last, removed) == (None, 3)
+    assert [key for key, _ in state.items(A)] == [bytes([i]) for i in range(0, 10, 2)]
+    assert state.checkpoint(A) == 5
+    assert list(state.items(B)) == [(b"\0", b"old")]
+
+
+def test_the_size_is_told(state: State) -> None:
+    state.apply({A: {b"k" * 100: b"v" * 10_000}}, {A: 1})
+    assert state.size_bytes() > 0

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from streams.engine.errors import RefusedError, TransientError, UnknownOutcomeError
 from streams.engine.events import Event, StepReached
-from streams.engine.ports import Listener, Origin, Writes
+from streams.engine.ports import Bounds, Delivered, Listener, Origin, Position, Writes
 from streams.engine.processor import COUNTERS, Context, Processor, StoreSpec
 from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.worker import Limits, Worker
@@ -44,6 +44,8 @@ class World:
     logs: dict[TopicPartition, list[Record | None]] = field(default_factory=dict)
     starts: dict[TopicPartition, int] = field(default_factory=dict)
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    notes: dict[TopicPartition, str] = field(default_factory=dict)
+    topic_ids: dict[str, str] = field(default_factory=dict)
     fault: Fault = no_fault
 
     def append(self, output: Output, partition: int) -> int:
@@ -81,11 +83,13 @@ class World:
 class FakeLog:
     """Transactions. A refused record names every input record of the transaction."""
 
+    transactional_id = "unique-0"
+
     def __init__(self, world: World) -> None:
         self._world = world
         self._open: list[tuple[Output, Origin | None]] | None = None
-        self._offsets: dict[TopicPartition, int] = {}
-        self._delivered: dict[TopicPartition, int] = {}
+        self._offsets: dict[TopicPartition, Position] = {}
+        self._delivered: dict[TopicPartition, Delivered] = {}
         self._doubtful = True
         self.resets = 0
         self.calls: list[str] = []
@@ -102,7 +106,7 @@ class FakeLog:
     def produce(self, output: Output, origin: Origin | None) -> None:
         self._require(open_=True).append((output, origin))
 
-    def send_offsets(self, offsets: Mapping[TopicPartition, int], group: object) -> None:
+    def send_offsets(self, offsets: Mapping[TopicPartition, Position], group: object) -> None:
         self._call("send_offsets")
         self._require(open_=True)
         self._offsets = dict(offsets)
@@ -128,11 +132,12 @@ class FakeLog:
             if partition is None:
                 partition = origin[0].partition if origin else 0
             at = TopicPartition(output.topic, partition)
-            self._delivered[at] = self._world.append(output, partition)
+            self._delivered[at] = Delivered(self._world.append(output, partition), 0)
             touched.add(at)
         for at in touched:
             self._world.logs[at].append(None)
-        self._world.offsets.update(self._offsets)
+        self._world.offsets.update({at: p.offset for at, p in self._offsets.items()})
+        self._world.notes.update({at: p.note or "" for at, p in self._offsets.items()})
         self._open = None
 
     def abort(self) -> None:
@@ -140,7 +145,7 @@ class FakeLog:
         self._require(open_=True)
         self._open = None
 
-    def delivered(self) -> Mapping[TopicPartition, int]:
+    def delivered(self) -> Mapping[TopicPartition, Delivered]:
         return self._delivered
 
     def reset(self) -> None:
@@ -202,7 +207,8 @@ class FakeInput:
         inputs = [TopicPartition(SOURCE, p) for p in range(self._world.partitions)]
         self._positions = {at: self._world.offsets.get(at, 0) for at in inputs}
         self._paused, self._ends = set(), {}
-        listener.assigned(dict(self._positions))
+        notes = self._world.notes
+        listener.assigned({at: Position(o, notes.get(at)) for at, o in self._positions.items()})
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused |= set(partitions)
@@ -210,13 +216,14 @@ class FakeInput:
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
         self._paused -= set(partitions)
 
-    def rewind(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+    def rewind(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Position]:
         self._world.fault("rewind")
         self.rewinds += 1
         for at in partitions:
             self._positions[at] = self._world.offsets.get(at, 0)
             self._ends.pop(at, None)
-        return {at: self._positions[at] for at in partitions}
+        notes = self._world.notes
+        return {at: Position(self._positions[at], notes.get(at)) for at in partitions}
 
     def lag(self) -> Mapping[TopicPartition, int]:
         return {at: self._world.end(at) - p for at, p in self._positions.items()}
@@ -240,11 +247,13 @@ class FakeChangelogs:
         self._reached: dict[TopicPartition, int] = {}
         self.undecided: dict[TopicPartition, int] = {}
 
-    def bounds(
-        self, partitions: Iterable[TopicPartition]
-    ) -> Mapping[TopicPartition, tuple[int, int]]:
+    def bounds(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
         self._world.fault("bounds")
-        return {p: (self._world.starts.get(p, 0), self._world.end(p)) for p in partitions}
+        starts, ids = self._world.starts, self._world.topic_ids
+        return {
+            p: Bounds(starts.get(p, 0), self._world.end(p), ids.get(p.topic, "id"))
+            for p in partitions
+        }
 
     def follow(self, positions: Mapping[TopicPartition, int]) -> None:
         self._positions = {p: self._positions.get(p, o) for p, o in positions.items()}
@@ -310,6 +319,22 @@ class MemoryState:
         self._data.pop(store, None)
         self._checkpoints.pop(store, None)
 
+    def sweep(
+        self,
+        store: TopicPartition,
+        expired: Callable[[bytes], bool],
+        after: bytes | None,
+        keys_max: int,
+    ) -> tuple[bytes | None, int]:
+        looked_at = [(k, v) for k, v in self.items(store) if after is None or k > after][:keys_max]
+        gone = [key for key, value in looked_at if expired(value)]
+        for key in gone:
+            del self._data[store][key]
+        return (looked_at[-1][0] if len(looked_at) == keys_max else None), len(gone)
+
+    def size_bytes(self) -> int:
+        return sum(len(k) + len(v) for data in self._data.values() for k, v in data.items())
+
     def close(self) -> None:
         pass
 
@@ -319,11 +344,15 @@ class FakeClock:
 
     def __init__(self) -> None:
         self._now = 0.0
+        self.time_of_day_ms = 0
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
         self._now += 0.001
         return self._now
+
+    def epoch_ms(self) -> int:
+        return self.time_of_day_ms
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -19,7 +19,7 @@ from streams.engine.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from streams.engine.ports import Origin
+from streams.engine.ports import Delivered, Origin, Position
 from streams.engine.record import Output, TopicPartition
 from streams.runtime.sources import (
     SourceCommitted,
@@ -39,6 +39,8 @@ def catalogue() -> Catalogue:
 
 class Log:
     """Transactions in memory; `fail` names a call and what it raises, once each."""
+
+    transactional_id = "source"
 
     def __init__(self) -> None:
         self.committed: list[Output] = []
@@ -66,10 +68,10 @@ class Log:
         if output.value is not None and origin is not None:
             self._may_fail(f"produce {output.value.decode()}")
 
-    def send_offsets(self, offsets: Mapping[TopicPartition, int], group: object) -> None:
+    def send_offsets(self, offsets: Mapping[TopicPartition, Position], group: object) -> None:
         raise AssertionError("a source has positions, no offsets")
 
-    def delivered(self) -> Mapping[TopicPartition, int]:
+    def delivered(self) -> Mapping[TopicPartition, Delivered]:
         return {}
 
     def commit(self) -> None:

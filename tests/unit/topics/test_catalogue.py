@@ -150,7 +150,8 @@ def test_marks_are_forgotten_after_the_horizon_and_inbound_is_kept_longer(
     specs = {spec.name: spec for spec in catalogue.topics()}
     marks = specs["cim.intake.dedup-i7.changelog"].config
     assert marks["cleanup.policy"] == "compact,delete"
-    assert int(marks["retention.ms"]) == catalogue.dedup_horizon_ms
+    kept_ms = catalogue.dedup_horizon_ms + catalogue.dedup_slack_ms
+    assert int(marks["retention.ms"]) == kept_ms
     assert int(specs["cim.i7.inbound"].config["retention.ms"]) >= catalogue.dedup_horizon_ms
     assert specs["cim.i7.inbound"].config["message.timestamp.type"] == "LogAppendTime"
 
