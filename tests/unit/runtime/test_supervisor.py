@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.runtime.process import EXIT_FATAL, EXIT_FENCED, Orders
+from streams.runtime.process import EXIT_FATAL, EXIT_FENCED, EXIT_STATE_LOST, Orders
 from streams.runtime.settings import Settings
 from streams.runtime.supervisor import Supervisor
 
@@ -114,12 +114,13 @@ def test_after_a_long_life_a_failure_is_a_first_one_again(
     assert gaps(script, [0.5, 0.5, 31.0])[2] <= 0.2
 
 
-def test_a_process_whose_place_was_taken_ends_the_whole(
-    supervise: Callable[[Script], int],
+@pytest.mark.parametrize("status", [EXIT_FENCED, EXIT_STATE_LOST])
+def test_a_process_whose_place_was_taken_or_whose_state_is_gone_ends_the_whole(
+    supervise: Callable[[Script], int], status: int
 ) -> None:
-    script = Script((1.0, EXIT_FENCED), (1.0, 0))
+    script = Script((1.0, status), (1.0, 0))
 
-    assert supervise(script) == EXIT_FENCED
+    assert supervise(script) == status
     assert len(script.started_at) == 1
 
 
