@@ -61,6 +61,7 @@ __all__ = [
     "cluster",
     "connect",
     "plan",
+    "session_timeout_min_ms",
 ]
 
 
@@ -150,6 +151,17 @@ def cluster(admin: Admin, *, timeout_s: float = 10.0) -> Cluster:
         if topic.error is None and topic.partitions
     }
     return Cluster(len(metadata.brokers), topics)
+
+
+def session_timeout_min_ms(admin: Admin) -> int | None:
+    """The shortest session time-out the brokers allow a group; None where they do not say."""
+    try:
+        brokers = admin.client.list_topics(timeout=_REQUEST_S).brokers
+        resource = ConfigResource(ResourceType.BROKER, str(min(brokers)))
+        future = admin.client.describe_configs([resource], request_timeout=_REQUEST_S)[resource]
+        return int(future.result()["group.min.session.timeout.ms"].value)
+    except (KafkaException, KeyError, TypeError, ValueError):
+        return None  # no right to ask, or a service that speaks Kafka's protocol only
 
 
 def plan(admin: Admin, catalogue: Catalogue, *, replicas: int | None = None) -> Plan:

@@ -16,6 +16,7 @@ from streams.runtime.slots import claim
 from streams.runtime.sources import make_configured
 from streams.runtime.stopping import Stopping
 from streams.runtime.supervisor import Supervisor
+from streams.runtime.wiring import with_session_timeout
 from topics import Catalogue, provision
 from topics.errors import EXIT_CONFIG, OperatorError
 
@@ -77,8 +78,10 @@ def run(
     for name in settings.sources:
         make_configured(settings, name, aim.catalogue).check()
     servers = aim.kafka.bootstrap_servers
-    _check_topics(servers, settings, aim.catalogue)
-    raise typer.Exit(_supervise(servers, settings))
+    admin = provision.connect(servers, settings.kafka.properties)
+    _check_topics(admin, aim.catalogue)
+    allowed_ms = provision.session_timeout_min_ms(admin)
+    raise typer.Exit(_supervise(servers, with_session_timeout(settings, allowed_ms)))
 
 
 def _supervise(servers: str, settings: Settings) -> int:
@@ -126,12 +129,11 @@ def _check_interfaces(settings: Settings, catalogue: Catalogue) -> None:
         )
 
 
-def _check_topics(servers: str, settings: Settings, catalogue: Catalogue) -> None:
+def _check_topics(admin: provision.Admin, catalogue: Catalogue) -> None:
     """Refuse to start where a topic is missing or has another number of partitions.
 
     State and identity depend on the counts: with another one, repeats would not meet.
     """
-    admin = provision.connect(servers, settings.kafka.properties)
     found = provision.plan(admin, catalogue)
     conflicts = found.of("conflict")
     if conflicts:

@@ -47,6 +47,21 @@ class PartitionsRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotCleared:
+    """What a slot that is gone left open was ended, or not: then `failure` says why."""
+
+    slot: str
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveFailed:
+    """The group could not be left; it gives our partitions away after the session time-out."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreProgressed:
     """Changelog records still to be read before an input partition may run."""
 
@@ -127,6 +142,8 @@ Event = (
     StepReached
     | PartitionsAssigned
     | PartitionsRevoked
+    | SlotCleared
+    | LeaveFailed
     | RestoreProgressed
     | RestoreCompleted
     | BatchCommitted

@@ -40,6 +40,13 @@ class Bounds(NamedTuple):
 class Listener(Protocol):
     """Told of changes to the assignment, inside `Input.consume`."""
 
+    def inherited(self, slots: Sequence[str]) -> None:
+        """Partitions come to us from these slots, which the group no longer knows.
+
+        What they left open is to be ended; they may only be asleep. Told before `assigned`,
+        and before the offsets are read.
+        """
+
     def assigned(self, partitions: Mapping[TopicPartition, Position]) -> None:
         """These partitions are ours now, each to be read from the given offset."""
 
@@ -91,8 +98,18 @@ class Input(Protocol):
     def group(self) -> object:
         """Opaque group membership, to be passed to `Transactions.send_offsets`."""
 
+    def rivalled(self) -> bool:
+        """Whether another process has our slot; asked when a fence leaves it open."""
+
+    def leave(self) -> None:
+        """Go silent and give the partitions away at once, in a bounded time.
+
+        Raises:
+            EngineError: we could not; the partitions are given away after the session time-out.
+        """
+
     def close(self) -> None:
-        """Go silent, without a last word to the listener. Idempotent."""
+        """Go silent, without a last word to the listener or the group. Idempotent."""
 
 
 class Transactions(Protocol):
@@ -135,6 +152,12 @@ class Transactions(Protocol):
 
     def reset(self) -> None:
         """Throw the producer away; a new one with the same id settles what it left open."""
+
+    def clear(self, transactional_ids: Sequence[str]) -> Mapping[str, str]:
+        """End what producers of other ids left open; they are fenced.
+
+        Give the ids that could not be, each with the reason: theirs end after their time-out.
+        """
 
     def close(self) -> None:
         """End without a farewell transaction. Idempotent."""

@@ -13,8 +13,8 @@ Invariant: every record taken is either committed with all its effects or taken 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from streams.engine.commit import commit
 from streams.engine.errors import (
@@ -27,13 +27,16 @@ from streams.engine.errors import (
 )
 from streams.engine.events import (
     BatchCommitted,
+    LeaveFailed,
     PartitionsAssigned,
     PartitionsRevoked,
+    SlotCleared,
     Telemetry,
     TransactionAborted,
 )
 from streams.engine.execution import Execution
 from streams.engine.housekeeping import Housekeeping
+from streams.engine.limits import Limits, OpenTransaction
 from streams.engine.ports import (
     Changelogs,
     Clock,
@@ -48,6 +51,8 @@ from streams.engine.record import Record, TopicPartition
 from streams.engine.recovery import Recovery
 from streams.engine.task import Phase, Task
 
+__all__ = ["Limits", "Worker"]
+
 # Committed offsets stop at the last record; what lies behind it (the markers of a producer's
 # transactions) is committed now and then, so that retention never seems to have removed
 # records that were not processed. Retention works in hours; a minute is enough and costs
@@ -58,32 +63,6 @@ BACKOFF_MAX_S = 5.0
 # Records asked for at once: small enough that the byte limit of a batch is overshot by
 # little (256 x 1.4 KB = 0.4 MB), large enough that the call itself costs nothing per record.
 CHUNK_RECORDS = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much one turn and one transaction may hold.
-
-    `poll_timeout_s` bounds the wait for a first record; `commit_interval_s` the age of a
-    transaction; `batch_records_max` and `batch_bytes_max` what is taken from the input in
-    one turn, `transaction_bytes_max` the input bytes behind one transaction.
-    """
-
-    poll_timeout_s: float = 0.1
-    commit_interval_s: float = 0.1
-    batch_records_max: int = 1000
-    batch_bytes_max: int = 8 * 1024 * 1024
-    transaction_bytes_max: int = 64 * 1024 * 1024
-
-
-@dataclass(slots=True)
-class _Transaction:
-    """What the open transaction holds so far."""
-
-    opened_at: float
-    records: int = 0
-    outputs: int = 0
-    bytes: int = 0
 
 
 class Worker:
@@ -116,7 +95,7 @@ class Worker:
         self._recovery = Recovery(changelogs, state, telemetry, clock)
         self._housekeeping = Housekeeping(source, state, self._recovery, telemetry, clock)
         self._tasks: dict[TopicPartition, Task] = {}
-        self._transaction: _Transaction | None = None
+        self._transaction: OpenTransaction | None = None
         self._failure: EngineError | None = None
         self._backoff_s = 0.0
         self._ends_at = clock.monotonic()
@@ -147,8 +126,10 @@ class Worker:
             if self._failure is not None:
                 self._settle(self._failure)
             self._work()
-        except (FatalError, FencedError):
+        except FatalError:
             raise
+        except FencedError as error:
+            raise self._fenced(error) from error
         except EngineError as error:
             self._fail(error)
 
@@ -169,16 +150,15 @@ class Worker:
             self._ends_at = now
             self._go_to_ends()
         open_ = self._transaction
-        if open_ is not None and (
-            dry
-            or now - open_.opened_at >= self._limits.commit_interval_s
-            or open_.bytes >= self._limits.transaction_bytes_max
-        ):
+        if open_ is not None and (dry or open_.full(self._limits, now)):
             self._commit()
         self._housekeeping.turn(self._tasks.values(), len(records))
 
     def stop(self) -> None:
-        """Commit what is open, let the partitions go, close everything."""
+        """Commit what is open, give the partitions away, close everything.
+
+        Where that fails they are kept: the slot comes back, or is somebody else's.
+        """
         try:
             if self._failure is None:
                 self._go_to_ends()
@@ -190,6 +170,10 @@ class Worker:
         except EngineError as error:
             self._abandon(error)
         self._close(tuple(self._tasks), lost=False)
+        try:
+            self._source.leave()
+        except EngineError as error:
+            self._telemetry.emit(LeaveFailed(str(error)))
         for closable in self._closables:
             closable.close()
 
@@ -232,11 +216,11 @@ class Worker:
             return None
         return task
 
-    def _open(self) -> _Transaction:
+    def _open(self) -> OpenTransaction:
         """The open transaction, begun where there is none."""
         if self._transaction is None:
             self._log.begin()
-            self._transaction = _Transaction(self._clock.monotonic())
+            self._transaction = OpenTransaction(self._clock.monotonic())
         return self._transaction
 
     def _go_to_ends(self) -> None:
@@ -255,10 +239,9 @@ class Worker:
         if open_ is None:
             return
         tasks = tuple(self._tasks.values())
-        counts: dict[tuple[str, ...], int] = {}
+        counts: Counter[tuple[str, ...]] = Counter()
         for task in tasks:
-            for key, increment in task.buffer.counts.items():
-                counts[key] = counts.get(key, 0) + increment
+            counts.update(task.buffer.counts)
         commit(
             tasks,
             log=self._log,
@@ -334,7 +317,23 @@ class Worker:
         for task in self._tasks.values():
             task.drop(task.committed)
 
+    def _fenced(self, error: FencedError) -> EngineError:
+        """What a fence means. The group says who has a slot, by the group instance id.
+
+        Whoever takes it joins with it. Who fences us and does not is an heir, who was given our
+        partitions when we were silent too long: the slot is still ours, the process starts again.
+        """
+        if self._source.rivalled():
+            return error
+        return FatalError(f"{error}: our transaction was ended by another, but the slot is ours")
+
     # ------------------------------------------------------------- assignment
+
+    def inherited(self, slots: Sequence[str]) -> None:
+        """Listener: end what slots that are gone left open; readers wait for it."""
+        failures = self._log.clear(slots)
+        for slot in slots:
+            self._telemetry.emit(SlotCleared(slot, failures.get(slot)))
 
     def assigned(self, partitions: Mapping[TopicPartition, Position]) -> None:
         """Listener: new partitions; they restore, in later turns, before they run."""

@@ -52,12 +52,13 @@ class BrokerSettings:
 
     `port` 0 takes any free one; it is not Kafka's usual 9092, so that a Kafka that runs there
     already is not in the way. `heap_mb` is the JVM's limit. `cache_folder` keeps the jars
-    between brokers.
+    between brokers. `properties` are the broker's own and stand above those we ship.
     """
 
     data_folder: Path = Path(".cimstream/broker")
     port: int = 19092
     heap_mb: int = 1024
+    properties: Mapping[str, str] = field(default_factory=dict)
     cache_folder: Path = field(default_factory=_cache_folder)
 
 
@@ -101,7 +102,8 @@ def up(settings: BrokerSettings) -> BrokerInfo:
         folder = settings.data_folder.absolute()
         if (before := _read_state(folder)) is not None:
             process.end(before.pid, before.token, orderly=False)  # it may be dying still
-        state = launch(folder, java, libraries, free_port(settings.port), settings.heap_mb)
+        port = free_port(settings.port)
+        state = launch(folder, java, libraries, port, settings.heap_mb, settings.properties)
         _write_state(folder, state)
         try:
             await_local(folder, state)
@@ -173,7 +175,8 @@ def broker_for(
 
 def _contained(stack: ExitStack, settings: BrokerSettings) -> BrokerInfo:
     port = free_port(settings.port)
-    stack.enter_context(container.container_broker(server_properties(), port, settings.heap_mb))
+    properties = {**server_properties(), **settings.properties}
+    stack.enter_context(container.container_broker(properties, port, settings.heap_mb))
     bootstrap = f"{HOST}:{port}"
     if not await_answer(port, given_up=lambda: False):
         raise BrokerError(

@@ -51,12 +51,13 @@ class Kafka(_Section):
         le=60_000,
         description="ms; how long a dead slot's open transaction holds readers back at most",
     )
-    session_timeout_ms: int = Field(
-        default=6_000,
+    session_timeout_ms: int | None = Field(
+        default=None,
         ge=1_000,
         le=300_000,
         description="ms; silence after which a slot's partitions go to others; not below the "
-        "broker's group.min.session.timeout.ms",
+        "broker's group.min.session.timeout.ms; empty: exactly that, but at least 2000 "
+        "(6000 where the broker does not say)",
     )
     request_timeout_s: float = Field(
         default=10.0, ge=1, le=120, description="s; bound on each transactional request"

@@ -18,11 +18,13 @@ from streams.engine.events import (
     BatchCommitted,
     Event,
     LagMeasured,
+    LeaveFailed,
     PartitionsAssigned,
     PartitionsRevoked,
     RecordRejected,
     RestoreCompleted,
     RestoreProgressed,
+    SlotCleared,
     StateMeasured,
     StateSwept,
     StateWiped,
@@ -89,6 +91,19 @@ class WorkerTelemetry:
                 _forget(gauge, labels)
         level = logging.WARNING if event.lost else logging.INFO
         self._log(level, "partitions revoked", count=len(event.partitions), lost=event.lost)
+
+    @_handle.register
+    def _(self, event: SlotCleared) -> None:
+        if event.failure is None:
+            self._log(logging.INFO, "dead slot cleared", dead=event.slot)
+        else:
+            self._log(
+                logging.WARNING, "dead slot not cleared", dead=event.slot, reason=event.failure
+            )
+
+    @_handle.register
+    def _(self, event: LeaveFailed) -> None:
+        self._log(logging.WARNING, "group not left", reason=event.reason)
 
     @_handle.register
     def _(self, event: RestoreProgressed) -> None:

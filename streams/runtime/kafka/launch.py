@@ -14,10 +14,11 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from streams.runtime.kafka import jars, process
@@ -73,7 +74,14 @@ def server_properties() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-def launch(folder: Path, java: Path, libraries: Path, port: int, heap_mb: int) -> Launched:
+def launch(
+    folder: Path,
+    java: Path,
+    libraries: Path,
+    port: int,
+    heap_mb: int,
+    properties: Mapping[str, str] = MappingProxyType({}),
+) -> Launched:
     """Write the broker's files and start its process; it may need seconds to answer.
 
     Args:
@@ -81,15 +89,18 @@ def launch(folder: Path, java: Path, libraries: Path, port: int, heap_mb: int) -
         libraries: Kafka's jars.
         port: For clients; must be free.
         heap_mb: The JVM's limit, in MiB.
+        properties: The broker's, above those we ship.
 
     Raises:
         BrokerError: `start_failed`: the folder could not be prepared.
     """
-    properties = folder / "server.properties"
+    file = folder / "server.properties"
     filled = _template("server.properties").format(
         port=port, controller_port=free_port(0), log_folder=folder / "logs"
     )
-    properties.write_text(filled, encoding="utf-8")
+    # Of a property that is given twice, the last counts.
+    filled += "".join(f"{name}={value}\n" for name, value in properties.items())
+    file.write_text(filled, encoding="utf-8")
     logging = folder / "log4j2.properties"
     logging.write_text(_template("log4j2.properties"), encoding="utf-8")
     run = [
@@ -97,11 +108,11 @@ def launch(folder: Path, java: Path, libraries: Path, port: int, heap_mb: int) -
         f"-Dlog4j2.configurationFile={logging}", f"-Dcimstream.logs={folder}",
     ]  # fmt: skip
     if not (folder / "logs" / "meta.properties").exists():
-        _format(run, properties)
+        _format(run, file)
     token = f"cimstream.broker={uuid.uuid4().hex}"
     command = [
         *run, f"-D{token}", f"-Xms{min(heap_mb, 256)}m", f"-Xmx{heap_mb}m", "-XX:+UseG1GC",
-        "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", str(properties),
+        "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError", "kafka.Kafka", str(file),
     ]  # fmt: skip
     pid = process.spawn(command, token, folder / "broker.out")
     return Launched(pid, token, port, jars.kafka_version())

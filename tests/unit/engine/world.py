@@ -93,6 +93,8 @@ class FakeLog:
         self._doubtful = True
         self.resets = 0
         self.calls: list[str] = []
+        self.cleared: list[str] = []
+        self.unclearable: set[str] = set()
 
     def _call(self, name: str) -> None:
         self.calls.append(name)
@@ -153,6 +155,11 @@ class FakeLog:
         self.resets += 1
         self._open, self._doubtful = None, False
 
+    def clear(self, transactional_ids: Sequence[str]) -> Mapping[str, str]:
+        self._call("clear")
+        self.cleared += transactional_ids
+        return {name: "refused" for name in transactional_ids if name in self.unclearable}
+
     def close(self) -> None:
         self._open = None
 
@@ -173,8 +180,10 @@ class FakeInput:
         self._paused: set[TopicPartition] = set()
         self._ends: dict[TopicPartition, int] = {}
         self.rebalances: list[str] = ["assign"]
+        self.gone: list[str] = []
         self.rewinds = 0
-        self.closed = False
+        self.rival = True
+        self.left = self.closed = False
 
     def subscribe(self, topics: Sequence[str], listener: Listener) -> None:
         self._listener = listener
@@ -204,6 +213,8 @@ class FakeInput:
             listener.lost(gone)
         elif gone:
             listener.revoked(gone)
+        if self.gone:
+            listener.inherited(self.gone)
         inputs = [TopicPartition(SOURCE, p) for p in range(self._world.partitions)]
         self._positions = {at: self._world.offsets.get(at, 0) for at in inputs}
         self._paused, self._ends = set(), {}
@@ -233,6 +244,13 @@ class FakeInput:
 
     def group(self) -> object:
         return None
+
+    def rivalled(self) -> bool:
+        return self.rival
+
+    def leave(self) -> None:
+        self._world.fault("leave")
+        self.left = self.closed = True
 
     def close(self) -> None:
         self.closed = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -85,6 +85,9 @@ class Log:
 
     def abort(self) -> None:
         self._open.clear()
+
+    def clear(self, transactional_ids: Sequence[str]) -> Mapping[str, str]:
+        raise AssertionError("a source has no neighbours")
 
     def close(self) -> None:
         self._open.clear()
