@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 _VERSION: Final = 1
@@ -30,20 +30,25 @@ class LogEnd(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """`by` is the transactional id of the one who committed; `logs` by name of the store.
+    """`by` is the transactional id of the one who committed, or was given the partition since.
 
-    `loss_accepted`: an operator has decided to go on with whatever the changelogs hold.
+    `logs` is by name of the store. `loss_accepted`: an operator has decided to go on with
+    whatever the changelogs hold. `begun` is false where the partition was given to somebody and
+    nothing of it was ever committed: the offset beside such a note says nothing.
     """
 
     by: str = ""
     logs: Mapping[str, LogEnd] = field(default_factory=dict)
     loss_accepted: bool = False
+    begun: bool = True
 
     def to_text(self) -> str:
         """One line of JSON; about 80 characters and 60 for each store (the broker takes 4096)."""
         document: dict[str, object] = {"v": _VERSION, "by": self.by, "logs": self.logs}
         if self.loss_accepted:
             document["loss_accepted"] = True
+        if not self.begun:
+            document["begun"] = False
         return json.dumps(document, separators=(",", ":"))
 
     @classmethod
@@ -56,6 +61,18 @@ class Note:
             logs = {
                 name: LogEnd(str(i), int(e), int(t)) for name, (i, e, t) in document["logs"].items()
             }
-            return cls(str(document["by"]), logs, document.get("loss_accepted") is True)
+            return cls(
+                str(document["by"]),
+                logs,
+                document.get("loss_accepted") is True,
+                document.get("begun") is not False,
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             return cls()
+
+
+def owned(text: str | None, owner: str) -> str:
+    """The same note with another owner; of None, the note of what was never committed."""
+    if text is None:
+        return Note(owner, begun=False).to_text()
+    return replace(Note.from_text(text), by=owner).to_text()

@@ -322,6 +322,7 @@ class Worker:
 
         Whoever takes it joins with it. Who fences us and does not is an heir, who was given our
         partitions when we were silent too long: the slot is still ours, the process starts again.
+        Asked before a listener's call returns: behind it we would join again, as another member.
         """
         if self._source.rivalled():
             return error
@@ -351,8 +352,10 @@ class Worker:
                 self._commit()
             elif self._transaction is not None:
                 self._abandon(self._failure)
-        except (FatalError, FencedError):
+        except FatalError:
             raise
+        except FencedError as error:
+            raise self._fenced(error) from error
         except EngineError as error:
             self._abandon(error)
         finally:
@@ -363,6 +366,8 @@ class Worker:
         try:
             if self._transaction is not None:
                 self._abandon(TransientError("the partitions were lost"))
+        except FencedError as error:
+            raise self._fenced(error) from error
         finally:
             self._close(partitions, lost=True)
 

@@ -3,7 +3,7 @@
 Lives here: questions to the coordinator. Must not live here: what follows from the answers
 (see `source`).
 
-The owner of an input partition is written into the metadata of its committed offset: the slot
+The owner of an input partition is in the note beside its committed offset (`note`): the slot
 that was last given it. Only the owner's open transaction can hold effects of the partition.
 """
 
@@ -19,6 +19,7 @@ from confluent_kafka.admin import AdminClient
 
 from streams.engine.kafka.failures import translate_read
 from streams.engine.kafka.settings import KafkaSettings
+from streams.engine.note import Note
 from streams.engine.record import TopicPartition
 
 # A process that takes a slot joins the group and fences the producer at the same time, each
@@ -51,11 +52,11 @@ class Membership:
             )[self._group].result()
         except KafkaException as error:
             raise translate_read(error, f"owners of partitions of {self._group}") from error
-        return {
-            TopicPartition(at.topic, at.partition): at.metadata
+        owners = {
+            TopicPartition(at.topic, at.partition): Note.from_text(at.metadata or "").by
             for at in found.topic_partitions
-            if at.metadata
         }
+        return {partition: owner for partition, owner in owners.items() if owner}
 
     def members(self) -> Mapping[str, str]:
         """Static members: instance id to the member id that holds it now.

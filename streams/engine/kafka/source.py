@@ -9,6 +9,7 @@ this slot, and what its owner before left open is decided, unless that one is st
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
@@ -28,12 +29,17 @@ from streams.engine.kafka.leaving import leave_group
 from streams.engine.kafka.membership import Membership
 from streams.engine.kafka.settings import KafkaSettings
 from streams.engine.kafka.waking import wake
+from streams.engine.note import Note, owned
 from streams.engine.ports import Listener, Position
 from streams.engine.record import Record, TopicPartition
 
 # A rebalance callback must end with an assignment or not at all; the broker answers an
 # offset query at once unless a transaction on it is undecided, at most its time-out long.
 _ASSIGN_ATTEMPTS = 3
+# A topic that was just made, or a broker that just came back, has no leader for a moment.
+_ASSIGN_WAIT_S = 0.2
+# Who stops has committed and left nothing undecided: the answer comes at once or not at all.
+_FAREWELL_S = 0.5
 
 
 def to_record(message: Message) -> Record:
@@ -63,6 +69,7 @@ class GroupSource:
         self._timeout_s = settings.request_timeout_s
         self._undecided_s = settings.transaction_timeout_ms / 1000 + settings.request_timeout_s
         self._listener: Listener | None = None
+        self._member = ""
         self._ends: dict[TopicPartition, int] = {}
         self._closed = False
 
@@ -140,7 +147,7 @@ class GroupSource:
     def rivalled(self) -> bool:
         """Whether another process holds our instance id; where nobody says, it is not known to."""
         try:
-            return self._membership.taken(self._instance, self._consumer.memberid() or "")
+            return self._membership.taken(self._instance, self._member)
         except TransientError:
             return False
 
@@ -152,13 +159,14 @@ class GroupSource:
         """
         if self._closed:
             return
-        member = self._consumer.memberid()
         try:
-            others = self._membership.members().keys() - {self._instance}
+            handed = self._member and self._membership.members().keys() - {self._instance}
+            if handed:
+                self._disown()
         finally:
             self.close()
-        if member and others:
-            leave_group(self._settings, self._group, self._instance, member)
+        if handed:
+            leave_group(self._settings, self._group, self._instance, self._member)
 
     def close(self) -> None:
         """Go silent; the partitions wait for the slot's successor until the session is over.
@@ -172,10 +180,11 @@ class GroupSource:
             del self._consumer
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        self._member = consumer.memberid()
         wanted = [TopicPartition(p.topic, p.partition) for p in partitions]
         ours = self._inherit(wanted)
         positions = self._patiently_committed(wanted)
-        self._claim({p: at for p, at in positions.items() if p not in ours})
+        self._name({p: at for p, at in positions.items() if p not in ours}, self._instance)
         self._ends.clear()
         consumer.assign([KafkaPartition(*p, positions[p].offset) for p in wanted])
         if self._listener is not None:
@@ -207,16 +216,26 @@ class GroupSource:
             self._listener.inherited(sorted(gone))
         return {partition for partition, owner in owners.items() if owner == self._instance}
 
-    def _claim(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Write our name to committed offsets, which stay what they are.
+    def _disown(self) -> None:
+        """Take our name from what we hold: whoever gets it need not look for leftovers."""
+        held = [TopicPartition(p.topic, p.partition) for p in self._consumer.assignment()]
+        with contextlib.suppress(TransientError):
+            self._name(self._committed(held, _FAREWELL_S), "")
 
-        As a member of the present generation; refused when the next one is already coming,
-        which will bring us here again.
+    def _name(self, positions: Mapping[TopicPartition, Position], owner: str) -> None:
+        """Write the owner to the notes of committed offsets, which stay what they are.
+
+        As a member of the present generation: refused when the next one is already coming,
+        which brings the partitions and this question up again.
         """
-        claims = [KafkaPartition(*p, o, self._instance) for p, o in offsets.items() if o >= 0]
-        if claims:
+        named = [
+            KafkaPartition(*partition, position.offset, owned(position.note, owner))
+            for partition, position in positions.items()
+            if position.offset >= 0
+        ]
+        if named:
             with contextlib.suppress(KafkaException):
-                self._consumer.commit(offsets=claims, asynchronous=False)
+                self._consumer.commit(offsets=named, asynchronous=False)
 
     def _patiently_committed(
         self, wanted: Sequence[TopicPartition]
@@ -227,9 +246,12 @@ class GroupSource:
             except TransientError as error:
                 if attempt == _ASSIGN_ATTEMPTS - 1:
                     raise FatalError(f"no committed offsets to be had: {error}") from error
+                time.sleep(_ASSIGN_WAIT_S)
         raise AssertionError("unreachable")
 
-    def _committed(self, wanted: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
+    def _committed(
+        self, wanted: Sequence[TopicPartition], timeout_s: float | None = None
+    ) -> dict[TopicPartition, Position]:
         """Committed offsets; where nothing was ever committed, the log's beginning.
 
         Read with the stable flag, so it waits for undecided transactions on them.
@@ -238,7 +260,7 @@ class GroupSource:
             return {}
         try:
             found = self._consumer.committed(
-                [KafkaPartition(*p) for p in wanted], self._undecided_s
+                [KafkaPartition(*p) for p in wanted], timeout_s or self._undecided_s
             )
         except KafkaException as error:
             raise translate_read(error, "committed offsets") from error
@@ -247,9 +269,10 @@ class GroupSource:
             if at.error is not None:
                 raise translate_read(at.error, f"committed offset of {at.topic}/{at.partition}")
             partition = TopicPartition(at.topic, at.partition)
+            begun = at.offset >= 0 and Note.from_text(at.metadata or "").begun
             positions[partition] = (
                 Position(at.offset, at.metadata or "")
-                if at.offset >= 0
+                if begun
                 else Position(self._start(partition))
             )
         return positions
