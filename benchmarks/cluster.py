@@ -22,38 +22,50 @@ GROUP: Final = "intake"
 
 
 class Workers:
-    """The worker processes of one `cimstream run`."""
+    """The worker processes of one `cimstream run`, and what they log."""
 
-    def __init__(self, process: subprocess.Popen[str], count: int) -> None:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
         self.pids: list[int] = []
-        lines: Queue[str] = Queue()
+        self.started: Mapping[str, object] = {}
+        self._lines: Queue[Mapping[str, object]] = Queue()
+        Thread(target=self._read, daemon=True).start()
 
-        def read() -> None:
-            assert process.stderr is not None
-            for line in process.stderr:
-                lines.put(line)
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if line.startswith("{"):
+                self._lines.put(json.loads(line))
 
-        Thread(target=read, daemon=True).start()
-        while len(self.pids) < count:
-            line = lines.get(timeout=PATIENCE_S)
-            entry: dict[str, object] = json.loads(line) if line.startswith("{") else {}
-            if entry.get("event") == "worker started":
-                self.pids.append(int(str(entry["pid"])))
+    def await_event(self, event: str) -> Mapping[str, object]:
+        """The next log line with this event."""
+        while (entry := self._lines.get(timeout=PATIENCE_S))["event"] != event:
+            pass
+        return entry
+
+    def await_started(self) -> Mapping[str, object]:
+        """The log line of a worker that starts, which is the last of `pids` then."""
+        self.started = self.await_event("worker started")
+        self.pids.append(int(str(self.started["pid"])))
+        return self.started
 
 
 @contextmanager
-def workers(bootstrap: str, folder: Path, count: int) -> Iterator[Workers]:
+def workers(bootstrap: str, folder: Path, count: int, *arguments: str) -> Iterator[Workers]:
     """Run so many workers of I7; end them at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "streams.cli", "run", "--interface", "I7",
-         "--workers", str(count), "--state-folder", str(folder), "--http-port", "0"],
+         "--workers", str(count), "--state-folder", str(folder), "--http-port", "0", *arguments],
         env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap,
              "CIMSTREAM__LOGGING__FORMAT": "json"},
         stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
     try:
-        yield Workers(process, count)
+        running = Workers(process)
+        for _ in range(count):
+            running.await_started()
+        yield running
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
