@@ -17,8 +17,10 @@ from streams.engine.errors import (
 from streams.engine.events import (
     BatchCommitted,
     LagMeasured,
+    LeaveFailed,
     PartitionsRevoked,
     RestoreCompleted,
+    SlotCleared,
     TransactionAborted,
 )
 from streams.engine.record import TopicPartition
@@ -277,6 +279,74 @@ def test_stopping_survives_a_commit_that_fails() -> None:
     machine.worker.stop()
     assert machine.log.calls[-1] == "abort"
     assert machine.source.closed
+
+
+def test_stopping_leaves_the_group_after_the_last_commit() -> None:
+    machine = Machine(fed(3), limits=ONE_BY_ONE)
+    machine.turns(2)
+    before: list[bool] = []
+
+    def fault(call: str) -> None:
+        before.append(call == "leave" and bool(machine.of(BatchCommitted)))
+
+    machine.world.fault = fault
+    machine.worker.stop()
+    assert before[-1]
+    assert machine.source.left
+
+
+def test_a_stop_that_fails_leaves_the_group_to_whoever_comes_back() -> None:
+    machine = Machine(fed(3), limits=ONE_BY_ONE)
+    machine.turns(2)
+    machine.world.fault = fails("commit", FatalError("the disk is full"))
+    with pytest.raises(FatalError):
+        machine.worker.stop()
+    assert not machine.source.left
+
+
+def test_a_group_that_cannot_be_left_is_told_of_and_everything_is_closed() -> None:
+    machine = Machine(fed(3))
+    machine.run()
+    machine.world.fault = fails("leave", TransientError("no answer"))
+    machine.worker.stop()
+    assert [event.reason for event in machine.of(LeaveFailed)] == ["no answer"]
+    assert machine.source.closed
+
+
+def test_a_fence_by_one_who_is_not_in_the_group_is_no_rival() -> None:
+    """An heir has ended our transaction: the process starts again, the slot is not given up."""
+    machine = Machine(fed(5))
+    machine.source.rival = False
+    machine.world.fault = fails("commit", FencedError("a newer producer"))
+    with pytest.raises(FatalError, match="the slot is ours"):
+        machine.turns(3)
+
+
+@pytest.mark.parametrize("rebalance", ["revoke", "lost"])
+def test_a_fence_that_is_heard_in_a_rebalance_is_judged_before_the_group_goes_on(
+    rebalance: str,
+) -> None:
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(3)
+    machine.source.rival = False
+    machine.source.rebalances.append(rebalance)
+    call = "commit" if rebalance == "revoke" else "abort"
+    machine.world.fault = fails(call, FencedError("a newer producer"))
+    with pytest.raises(FatalError, match="the slot is ours"):
+        machine.source.consume(1, 0.0)
+
+
+def test_what_absent_slots_left_open_is_ended_and_told_of() -> None:
+    machine = Machine(fed(5))
+    machine.source.gone = ["slot-1", "slot-2"]
+    machine.log.unclearable = {"slot-2"}
+    machine.run()
+    assert machine.log.cleared == ["slot-1", "slot-2"]
+    assert machine.of(SlotCleared) == [
+        SlotCleared("slot-1", None),
+        SlotCleared("slot-2", "refused"),
+    ]
+    assert_exact(machine.world)
 
 
 def test_run_turns_until_told_to_stop() -> None:
