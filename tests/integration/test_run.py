@@ -234,6 +234,29 @@ def test_a_second_run_on_the_machine_takes_the_next_slot_and_both_work(
     assert (first.end(), second.end()) == (0, 0)
 
 
+def test_a_run_that_stops_hands_over_at_once(
+    run: Callable[..., Run], kafka: str, tmp_path: Path
+) -> None:
+    """Method: its session would last longer than the test has patience."""
+    source = new_source()
+    stays = run("--first-slot", "1", folder="stays")
+    stays.await_event("partitions assigned")
+    goes = run("--first-slot", "0", folder="goes", CIMSTREAM__KAFKA__SESSION_TIMEOUT_MS="300000")
+    goes.await_event("partitions assigned")
+    send(kafka, tmp_path, source, range(30))
+    await_committed(kafka, source, 30)
+
+    assert goes.end() == 0
+    send(kafka, tmp_path, source, range(30, 90))
+    records = await_committed(kafka, source, 90)
+
+    assert set(Counter(record.key for record in records).values()) == {1}
+    assert not any(line["event"] == "group not left" for line in goes.lines)
+    assert stays.end() == 0
+    # One that has left in order leaves nothing behind for others to clear.
+    assert not any(line["event"] == "dead slot cleared" for line in stays.lines)
+
+
 def test_a_worker_whose_slot_is_taken_over_ends_and_is_not_started_again(
     run: Callable[..., Run],
 ) -> None:
