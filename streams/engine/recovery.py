@@ -132,21 +132,16 @@ class Recovery:
         A task whose changelog moved away under its restore is wiped and CREATED again.
         """
         try:
-            records = self._changelogs.poll(RECORDS_PER_TURN, TIMEOUT_S)
+            stretches = self._changelogs.poll(RECORDS_PER_TURN, TIMEOUT_S)
         except StateCorruptError as error:
             self._give_up(error)
             return []
-        writes: dict[TopicPartition, dict[bytes, bytes | None]] = {}
-        checkpoints: dict[TopicPartition, int] = {}
-        counts: Counter[TopicPartition] = Counter()
-        for record in records:
-            store = record.source
-            if store in self._goals:
-                checkpoints[store] = record.offset + 1
-                counts[store] += 1
-                self._goals[store].time_ms = record.timestamp_ms
-                if record.key is not None:
-                    writes.setdefault(store, {})[record.key] = record.value
+        wanted = {store: read for store, read in stretches.items() if store in self._goals}
+        writes = {store: read.writes for store, read in wanted.items()}
+        checkpoints = {store: read.end for store, read in wanted.items()}
+        counts = Counter({store: read.records for store, read in wanted.items()})
+        for store, read in wanted.items():
+            self._goals[store].time_ms = read.time_ms
         for store, position in self._changelogs.reached().items():
             if store in self._goals and position > self._goals[store].position:
                 checkpoints[store] = max(position, checkpoints.get(store, 0))

@@ -28,14 +28,29 @@ from streams.engine.kafka.failures import translate_read
 from streams.engine.kafka.settings import KafkaSettings
 from streams.engine.kafka.source import to_record
 from streams.engine.kafka.waking import wake
-from streams.engine.ports import Bounds
-from streams.engine.record import Record, TopicPartition
+from streams.engine.ports import Bounds, Stretch
+from streams.engine.record import TopicPartition
 
 T = TypeVar("T")
 
 # The library leaves these factories untyped.
 _EARLIEST: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+
+
+class _Piece:
+    """A stretch in the making."""
+
+    __slots__ = ("last", "records", "writes")
+
+    def __init__(self, first: Message) -> None:
+        self.writes: dict[bytes, bytes | None] = {}
+        self.records = 0
+        self.last = first
+
+    def done(self) -> tuple[TopicPartition, Stretch]:
+        last = to_record(self.last)
+        return last.source, Stretch(self.writes, self.records, last.offset + 1, last.timestamp_ms)
 
 
 class ChangelogReader:
@@ -75,8 +90,8 @@ class ChangelogReader:
             self._reached.pop(partition, None)
         self._following.update(added)
 
-    def poll(self, records_max: int, timeout_s: float) -> list[Record]:
-        """Committed records; ends of partitions are noted for `reached`.
+    def poll(self, records_max: int, timeout_s: float) -> Mapping[TopicPartition, Stretch]:
+        """Committed records, folded; ends of partitions are noted for `reached`.
 
         What is wrong is raised only when no record is left to give: the consumer has moved
         past those it gave, and nobody would read them again.
@@ -85,17 +100,25 @@ class ChangelogReader:
         if messages:
             # Asked for with no wait: a wait for many lasts until there are as many.
             messages += self._consume(records_max - 1, 0)
-        records = []
+        pieces: dict[tuple[str | None, int | None], _Piece] = {}
         for message in messages:
             problem = message.error()
-            if problem is None:
-                records.append(to_record(message))
-            else:
+            if problem is not None:
                 self._note(message, problem)
-        if self._problem is not None and not records:
+                continue
+            at = (message.topic(), message.partition())
+            piece = pieces.get(at)
+            if piece is None:
+                piece = pieces[at] = _Piece(message)
+            piece.records += 1
+            piece.last = message
+            key = message.key()
+            if key is not None:
+                piece.writes[key] = message.value()
+        if self._problem is not None and not pieces:
             failure, self._problem = self._problem, None
             raise failure
-        return records
+        return dict(piece.done() for piece in pieces.values())
 
     def _consume(self, records_max: int, timeout_s: float) -> list[Message]:
         try:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from streams.engine.errors import RefusedError, TransientError, UnknownOutcomeError
 from streams.engine.events import Event, StepReached
-from streams.engine.ports import Bounds, Delivered, Listener, Origin, Position, Writes
+from streams.engine.ports import Bounds, Delivered, Listener, Origin, Position, Stretch, Writes
 from streams.engine.processor import COUNTERS, Context, Processor, StoreSpec
 from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.worker import Limits, Worker
@@ -277,14 +277,18 @@ class FakeChangelogs:
         self._positions = {p: self._positions.get(p, o) for p, o in positions.items()}
         self._reached = {p: o for p, o in self._reached.items() if p in positions}
 
-    def poll(self, records_max: int, timeout_s: float) -> list[Record]:
+    def poll(self, records_max: int, timeout_s: float) -> Mapping[TopicPartition, Stretch]:
         self._world.fault("poll")
-        found: list[Record] = []
+        found: dict[TopicPartition, Stretch] = {}
         for at, position in self._positions.items():
             end = self.undecided.get(at, self._world.end(at))
             # A few at a time, so that a restore takes several steps.
             log = self._world.logs.get(at, [])[position : min(end, position + 3)]
-            found += [record for record in log if record is not None]
+            read = [record for record in log if record is not None]
+            if read:
+                writes = {record.key: record.value for record in read if record.key is not None}
+                last = read[-1]
+                found[at] = Stretch(writes, len(read), last.offset + 1, last.timestamp_ms)
             self._positions[at] = position + len(log)
             if self._positions[at] == end:
                 self._reached[at] = end
