@@ -14,9 +14,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import latency, throughput
+from benchmarks import latency, recovery, throughput
 from benchmarks.latency import Latency
 from benchmarks.machine import facts
+from benchmarks.recovery import Interruption, Restore
 from benchmarks.throughput import Throughput
 from benchmarks.workload import SHAPES
 from streams.runtime import broker
@@ -29,21 +30,19 @@ def main() -> int:
     parser.add_argument("--shape", choices=names, action="append", help="only these shapes")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--no-latency", action="store_true")
+    parser.add_argument("--no-recovery", action="store_true")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     options = parser.parse_args()
     console = Console()
     runs: list[Throughput] = []
     hop: Latency | None = None
+    interruptions: list[Interruption] = []
+    restored: Restore | None = None
     with tempfile.TemporaryDirectory(prefix="cimstream-bench-") as name:
         folder = Path(name)
         settings = broker.BrokerSettings(data_folder=folder / "kafka", port=0)
         with broker.broker_for(settings, os.environ) as info:
-            subprocess.run(
-                [sys.executable, "-m", "streams.cli", "topics", "apply"],
-                env={**os.environ, "CIMSTREAM_BOOTSTRAP": info.bootstrap},
-                stdout=subprocess.DEVNULL,
-                check=True,
-            )
+            _make_topics(info.bootstrap)
             for shape in SHAPES:
                 if shape.name in (options.shape or names):
                     with console.status(f"{shape.name}: {shape.messages:,} messages"):
@@ -53,19 +52,46 @@ def main() -> int:
             if not options.no_latency:
                 with console.status("latency"):
                     hop = latency.measure(info.bootstrap, folder)
+            if not options.no_recovery:
+                with console.status("recovery"):
+                    interruptions += recovery.interruptions(
+                        info.bootstrap, folder / "shipped", recovery.SHIPPED
+                    )
+                    restored = recovery.restore(info.bootstrap, folder)
             kafka = info.version or "as found"
+        if not options.no_recovery:
+            with (
+                console.status("recovery, a broker with default clocks"),
+                recovery.default_broker(folder) as bootstrap,
+            ):
+                if bootstrap:
+                    _make_topics(bootstrap)
+                    interruptions += recovery.interruptions(
+                        bootstrap, folder / "default", recovery.DEFAULT
+                    )
     known = {**facts(), "kafka": kafka}
-    _show(console, runs, hop, known)
+    _show(console, runs, hop)
+    _show_recovery(console, interruptions, restored)
+    console.print(", ".join(f"{name} {value}" for name, value in known.items()), style="dim")
     if options.json:
         document = {"facts": known, "throughput": [asdict(run) for run in runs],
-                    "latency": asdict(hop) if hop else None}  # fmt: skip
+                    "latency": asdict(hop) if hop else None,
+                    "interruptions": [asdict(row) for row in interruptions],
+                    "restore": asdict(restored) if restored else None}  # fmt: skip
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0 if all(run.right for run in runs) else 1
 
 
-def _show(
-    console: Console, runs: list[Throughput], hop: Latency | None, known: dict[str, str]
-) -> None:
+def _make_topics(bootstrap: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "streams.cli", "topics", "apply"],
+        env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+
+
+def _show(console: Console, runs: list[Throughput], hop: Latency | None) -> None:
     table = Table(title="Exactly once, with everything on; 2 % repeats", title_justify="left")
     for name in ("shape", "workers", "k readings/s", "messages/s", "MB/s", "CPU-s per M readings",
                  "peak MB", "log"):  # fmt: skip
@@ -88,7 +114,28 @@ def _show(
             f"p90 {hop.p90_ms:.1f} ms, p99 {hop.p99_ms:.1f} ms, max {hop.max_ms:.1f} ms",
             highlight=False,
         )
-    console.print(", ".join(f"{name} {value}" for name, value in known.items()), style="dim")
+
+
+def _show_recovery(
+    console: Console, interruptions: list[Interruption], restored: Restore | None
+) -> None:
+    table = Table(title="Recovery: longest standstill of a partition", title_justify="left")
+    for name in ("what", "broker", "median s", "worst s", "promised s"):
+        table.add_column(name, justify="left" if name in ("what", "broker") else "right")
+    for row in interruptions:
+        table.add_row(
+            row.what, row.broker, f"{row.median_s:.1f}", f"{row.worst_s:.1f}",
+            f"{row.promised_s:.0f}",
+        )  # fmt: skip
+    if interruptions:
+        console.print(table)
+    if restored:
+        console.print(
+            f"A lost store: {restored.keys:,} keys in {restored.seconds:.1f} s, "
+            f"{restored.keys_per_s:,.0f} keys/s. An intact one: {restored.read_after_kill} records "
+            f"read after kill -9, {restored.read_after_stop} after an orderly stop",
+            highlight=False,
+        )
 
 
 if __name__ == "__main__":

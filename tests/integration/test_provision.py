@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams import cli
@@ -173,3 +173,31 @@ def test_the_partition_of_a_key_is_that_of_librdkafka(kafka: str) -> None:
     assert producer.flush(30) == 0
     client.delete_topics([topic])[topic].result()
     assert landed == {key: murmur2_partition(key, partitions) for key in keys}
+
+
+def test_the_brokers_say_how_short_a_session_may_be(kafka: str, admin: Admin) -> None:
+    """Method: a member with that session may join, one with a shorter may not."""
+    allowed_ms = provision.session_timeout_min_ms(admin)
+    assert allowed_ms
+    for session_ms, joins in ((allowed_ms, True), (allowed_ms - 1, False)):
+        consumer = Consumer(
+            {
+                "bootstrap.servers": kafka,
+                "group.id": f"test-{uuid.uuid4().hex}",
+                "session.timeout.ms": session_ms,
+                "heartbeat.interval.ms": 100,
+            }
+        )
+        consumer.subscribe(["cim.i7.inbound"])
+        refused = False
+        while not refused and not consumer.memberid():
+            message = consumer.poll(0.1)
+            problem = message.error() if message is not None else None
+            refused = problem is not None and problem.code() == KafkaError.INVALID_SESSION_TIMEOUT
+        assert refused is not joins
+        consumer.close()
+
+
+def test_who_does_not_answer_allows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provision, "_REQUEST_S", 0.2)
+    assert provision.session_timeout_min_ms(provision.connect("127.0.0.1:1")) is None

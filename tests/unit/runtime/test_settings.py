@@ -8,6 +8,8 @@ import pytest
 
 from streams.engine.kafka.settings import LOCKED
 from streams.runtime.settings import load_settings
+from streams.runtime.wiring import kafka_settings, with_session_timeout
+from topics import load_catalogue
 from topics.errors import EXIT_CONFIG, OperatorError
 
 
@@ -98,3 +100,21 @@ def test_a_named_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         load_settings(tmp_path / "other.toml")
 
     assert caught.value.code == "config_missing"
+
+
+@pytest.mark.parametrize(
+    ("chosen_ms", "allowed_ms", "used_ms"),
+    [
+        (None, 6_000, 6_000),
+        (None, 3_000, 3_000),
+        (None, 10, 2_000),  # shorter than a busy machine's hiccup
+        (None, None, 6_000),  # the broker does not say: what one with default settings allows
+        (20_000, 3_000, 20_000),
+    ],
+)
+def test_the_session_is_the_shortest_the_brokers_allow_unless_one_was_chosen(
+    chosen_ms: int | None, allowed_ms: int | None, used_ms: int
+) -> None:
+    settings = load_settings(kafka={"session_timeout_ms": chosen_ms})
+    settled = with_session_timeout(settings, allowed_ms)
+    assert kafka_settings(settled, "b:9092", load_catalogue()).session_timeout_ms == used_ms
