@@ -58,7 +58,7 @@ class Membership:
         }
         return {partition: owner for partition, owner in owners.items() if owner}
 
-    def members(self) -> Mapping[str, str]:
+    def members(self, timeout_s: float | None = None) -> Mapping[str, str]:
         """Static members: instance id to the member id that holds it now.
 
         Raises:
@@ -66,7 +66,7 @@ class Membership:
         """
         try:
             found = self._admin.describe_consumer_groups(
-                [self._group], request_timeout=self._timeout_s
+                [self._group], request_timeout=timeout_s or self._timeout_s
             )[self._group].result()
         except KafkaException as error:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:

@@ -38,8 +38,8 @@ from streams.engine.record import Record, TopicPartition
 _ASSIGN_ATTEMPTS = 3
 # A topic that was just made, or a broker that just came back, has no leader for a moment.
 _ASSIGN_WAIT_S = 0.2
-# Who stops has committed and left nothing undecided: the answer comes at once or not at all.
-_FAREWELL_S = 0.5
+# Who stops has left nothing undecided: an answer comes at once, or is not worth waiting for.
+_FAREWELL_S = 1.0
 
 
 def to_record(message: Message) -> Record:
@@ -160,7 +160,8 @@ class GroupSource:
         if self._closed:
             return
         try:
-            handed = self._member and self._membership.members().keys() - {self._instance}
+            others = self._membership.members(_FAREWELL_S).keys() - {self._instance}
+            handed = bool(self._member and others)
             if handed:
                 self._disown()
         finally:

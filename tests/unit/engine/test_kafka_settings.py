@@ -56,6 +56,14 @@ def test_exactly_once_is_what_the_clients_are_told() -> None:
     assert member["partition.assignment.strategy"] == "range"
 
 
+@pytest.mark.parametrize("session_ms", [1_000, 2_000, 6_000, 300_000])
+def test_members_hear_of_a_hand_over_soon_and_may_miss_some_heartbeats(session_ms: int) -> None:
+    member = KafkaSettings("b:9092", session_timeout_ms=session_ms).group_consumer("g", "i")
+    interval_ms = int(str(member["heartbeat.interval.ms"]))
+    assert interval_ms <= 300
+    assert interval_ms * 4 <= session_ms
+
+
 def test_an_operators_setting_reaches_every_client() -> None:
     settings = KafkaSettings("localhost:9092", extra={"client.id": "me"})
     for properties in (
