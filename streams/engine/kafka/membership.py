@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
@@ -32,6 +32,7 @@ class Membership:
     """Asks about one group."""
 
     def __init__(self, settings: KafkaSettings, group: str) -> None:
+        self._settings = settings
         self._admin = AdminClient(settings.admin())
         self._group = group
         self._timeout_s = settings.request_timeout_s
@@ -45,16 +46,19 @@ class Membership:
             TransientError, FatalError: the coordinator did not answer, or refused.
         """
         wanted = [KafkaPartition(*partition) for partition in partitions]
-        request = ConsumerGroupTopicPartitions(self._group, wanted)
+        # Not the admin client: its ListConsumerGroupOffsets crashes the process (librdkafka
+        # 2.16.0, rd_kafka_cgrp_op on no group) while the coordinator is still loading.
+        consumer = Consumer(self._settings.undecided_consumer(self._group))
         try:
-            found = self._admin.list_consumer_group_offsets(
-                [request], require_stable=False, request_timeout=self._timeout_s
-            )[self._group].result()
+            found = consumer.committed(wanted, self._timeout_s)
         except KafkaException as error:
             raise translate_read(error, f"owners of partitions of {self._group}") from error
+        finally:
+            consumer.close()
         owners = {
             TopicPartition(at.topic, at.partition): Note.from_text(at.metadata or "").by
-            for at in found.topic_partitions
+            for at in found
+            if at.offset >= 0
         }
         return {partition: owner for partition, owner in owners.items() if owner}
 

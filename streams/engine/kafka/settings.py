@@ -134,6 +134,10 @@ class KafkaSettings:
         """Properties of a consumer that assigns partitions itself and never commits."""
         return {**self._consumer(), "group.id": name, "enable.partition.eof": True}
 
+    def undecided_consumer(self, group: str) -> Properties:
+        """As `lone_consumer`, but it is told offsets without waiting for open transactions."""
+        return {**self.lone_consumer(group), "isolation.level": "read_uncommitted"}
+
     def restore_consumer(self, name: str) -> Properties:
         """As `lone_consumer`, for reading short stretches up to their end."""
         return {**self.lone_consumer(name), "fetch.wait.max.ms": _RESTORE_FETCH_WAIT_MS}
