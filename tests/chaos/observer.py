@@ -27,7 +27,7 @@ from aiokafka import TopicPartition as KafkaPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from streams.engine.record import TopicPartition
+from streams.engine.record import Record, TopicPartition
 from tests.chaos.history import Logs, Poll, Reader, Seen, Snapshot
 
 # A broker that was killed is back within this time, or the run has failed anyway.
@@ -102,14 +102,31 @@ def snapshot(
 
     async def take() -> Snapshot:
         processed = await _processed(bootstrap, group, inbound)
-        return Snapshot(name, processed, await _read(bootstrap, topics, "read_committed"))
+        return Snapshot(name, processed, _logs(await _read(bootstrap, topics, "read_committed")))
 
     return asyncio.run(take())
 
 
 def uncommitted(bootstrap: str, topics: Sequence[str]) -> Logs:
     """All records of the topics, aborted ones too."""
-    return asyncio.run(_read(bootstrap, topics, "read_uncommitted"))
+    return _logs(asyncio.run(_read(bootstrap, topics, "read_uncommitted")))
+
+
+def committed_records(bootstrap: str, topics: Sequence[str]) -> dict[TopicPartition, list[Record]]:
+    """All committed records below the present high watermarks, with their values."""
+    return asyncio.run(_read(bootstrap, topics, "read_committed"))
+
+
+def stable_ends(bootstrap: str, topics: Sequence[str]) -> dict[TopicPartition, int]:
+    """The last stable offset of each partition of the topics: what is below is decided."""
+
+    async def ask() -> dict[TopicPartition, int]:
+        async with _consumer(bootstrap, "read_committed") as consumer:
+            found = await _assign(bootstrap, consumer, topics)
+            ends = await _ask(lambda: consumer.end_offsets(list(found)))
+            return {TopicPartition(*at): end for at, end in ends.items()}
+
+    return asyncio.run(ask())
 
 
 # ----------------------------------------------------------------------------------- reading
@@ -189,7 +206,9 @@ async def _behind(consumer: AIOKafkaConsumer, ends: dict[KafkaPartition, int]) -
     return any([await consumer.position(at) < end for at, end in ends.items()])
 
 
-async def _read(bootstrap: str, topics: Sequence[str], isolation: str) -> Logs:
+async def _read(
+    bootstrap: str, topics: Sequence[str], isolation: str
+) -> dict[TopicPartition, list[Record]]:
     """Records up to the present high watermarks."""
     async with (
         _consumer(bootstrap, "read_uncommitted") as uncommitted_consumer,
@@ -197,13 +216,13 @@ async def _read(bootstrap: str, topics: Sequence[str], isolation: str) -> Logs:
     ):
         starts = await _assign(bootstrap, consumer, topics)
         ends = await _ask(lambda: uncommitted_consumer.end_offsets(list(starts)))
-        logs: dict[TopicPartition, list[Seen]] = {TopicPartition(*at): [] for at in starts}
+        found: dict[TopicPartition, list[Record]] = {TopicPartition(*at): [] for at in starts}
         deadline = time.monotonic() + PATIENCE_S
         while await _behind(consumer, ends):
             assert time.monotonic() < deadline, f"{isolation} did not come to the end: {ends}"
             for at, records in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
-                logs[TopicPartition(*at)] += [_seen(r) for r in records if r.offset < ends[at]]
-        return logs
+                found[TopicPartition(*at)] += [_record(r) for r in records if r.offset < ends[at]]
+        return found
 
 
 async def _processed(
@@ -218,7 +237,23 @@ async def _processed(
     }
 
 
-def _seen(record: ConsumerRecord[bytes, bytes]) -> Seen:
+def _record(record: ConsumerRecord[bytes, bytes]) -> Record:
+    return Record(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple(record.headers),
+    )
+
+
+def _logs(found: dict[TopicPartition, list[Record]]) -> Logs:
+    return {at: [_seen(record) for record in records] for at, records in found.items()}
+
+
+def _seen(record: Record) -> Seen:
     headers = dict(record.headers)
     digest = hashlib.sha256(repr((record.key, record.value, record.headers)).encode())
     return Seen(
@@ -253,7 +288,7 @@ async def _observe(bootstrap: str, file: TextIO, topics: Sequence[str]) -> None:
                 ends = await _ask(lambda: consumer.end_offsets(list(starts)))
             polled = await consumer.getmany(timeout_ms=_POLL_MS)
             for at, records in polled.items():
-                seen = [_seen(record) for record in records]
+                seen = [_seen(_record(record)) for record in records]
                 _write(file, [number, *at, [[*s[:3], s.key.hex(), s.digest] for s in seen]])
             number += bool(polled)
         _write(file, [[*at, await consumer.position(at)] for at in starts])
