@@ -22,7 +22,7 @@ import pytest
 from confluent_kafka import Producer
 
 from connectors.inbound import admit
-from streams.demo.scenario import Sent, scenario
+from streams.demo.scenario import Sent
 from streams.engine.kafka import KafkaSettings
 from streams.engine.record import Record
 from streams.engine.rocks import RocksState
@@ -41,6 +41,7 @@ from tests.chaos.recompute import (
     differences_while_running,
     take,
 )
+from tests.chaos.test_ruling import thinned
 from tests.integration.data_rig import make_topics
 from tests.integration.test_run import Run
 from topics import load_catalogue
@@ -84,7 +85,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
 
 def _torment(bootstrap: str, subject: Run) -> Iterator[Cut]:
     """Send everything in parts; after each, kill a worker and take cuts while it goes on."""
-    sent = [message for message in scenario("HES-1") if message.kind != "10 MB"]
+    sent = [message for message in thinned() if message.kind != "10 MB"]
     stray = [message for message in sent if message.kind == "MeterReadings, Readings"][:5]
     size = len(sent) // PARTS + 1
     for start in range(0, len(sent), size):
@@ -143,8 +144,8 @@ def test_the_run_had_everything_that_the_check_is_about(ran: Ran) -> None:
     """Else the other tests would agree about nothing."""
     counted = {record.key.decode().split("|")[0] for record in ran.cut.of(COUNTERS) if record.key}
     assert {"received", "produced", "duplicates", "rejected", "rerouted"} <= counted
-    assert sum(1 for _ in ran.cut.of(LOG)) > 3000
-    assert sum(1 for _ in ran.cut.of(MARKS)) > 400
+    assert sum(1 for _ in ran.cut.of(LOG)) > 300
+    assert sum(1 for _ in ran.cut.of(MARKS)) > 100
     assert len(list(ran.folder.glob("intake-*"))) == 2
 
 
