@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streams.engine.record import TopicPartition
+from streams.runtime import broker
+from streams.runtime.broker import BrokerSettings
+from streams.runtime.kafka import jars, launch
 from tests.chaos.history import Event, EventId, History, Sent, check
 from tests.chaos.observer import Observer, snapshot, uncommitted
 
@@ -22,15 +27,23 @@ PARTITIONS = 2
 @pytest.fixture
 def topic(kafka: str) -> str:
     """A topic of its own."""
+    return new_topic(kafka)
+
+
+@pytest.fixture
+def transaction(kafka: str, topic: str) -> Callable[..., None]:
+    """Writes events, each to a partition, in a transaction with the end that is asked for."""
+    return writer(kafka, topic)
+
+
+def new_topic(kafka: str) -> str:
     name = f"observed-{uuid.uuid4().hex[:8]}"
     admin = AdminClient({"bootstrap.servers": kafka})
     admin.create_topics([NewTopic(name, PARTITIONS, 1)])[name].result()
     return name
 
 
-@pytest.fixture
-def transaction(kafka: str, topic: str) -> Callable[..., None]:
-    """Writes events, each to a partition, in a transaction with the end that is asked for."""
+def writer(kafka: str, topic: str) -> Callable[..., None]:
     producer = Producer({"bootstrap.servers": kafka, "transactional.id": topic})
     producer.init_transactions()
 
@@ -109,3 +122,23 @@ def test_an_observer_of_a_topic_that_is_not_there_says_so(kafka: str, tmp_path: 
         Observer(kafka, [f"no-{uuid.uuid4().hex}"], tmp_path),
     ):
         pass
+
+
+@pytest.mark.chaos
+@pytest.mark.skipif(jars.find_java() is None, reason="needs a broker of its own")
+def test_it_goes_on_where_it_was_when_the_broker_is_killed_and_comes_back(tmp_path: Path) -> None:
+    settings = BrokerSettings(tmp_path / "broker", port=launch.free_port(0), heap_mb=512)
+    first = broker.up(settings)
+    try:
+        topic = new_topic(first.bootstrap)
+        writer(first.bootstrap, topic)(("a", 0))
+        with Observer(first.bootstrap, [topic], tmp_path) as observer:
+            assert first.pid is not None
+            os.kill(first.pid, signal.SIGKILL)
+            broker.up(settings)
+            writer(first.bootstrap, topic)(("b", 0))
+            reader = observer.stop()
+    finally:
+        broker.down(settings)
+
+    assert [seen.id for poll in reader.polls for seen in poll.seen] == ["a", "b"]
