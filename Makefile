@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick lint bench docs lock clean
+.PHONY: help setup demo test test-quick chaos lint bench docs lock clean
 
 help:  ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ test: lint  ## lint, then every test, on a real Kafka
 
 test-quick: $(STAMP)  ## the tests that need no Kafka
 	@$(BIN)/python -m pytest -m "not integration and not chaos and not slow"
+
+chaos: $(STAMP)  ## faults of every kind against the guarantee, 10 minutes (LONG=1: three brokers, much longer)
+	@$(BIN)/python -m tests.chaos $(if $(LONG),--long)
 
 lint: $(STAMP)  ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .

@@ -15,6 +15,8 @@ class Limits:
     `poll_timeout_s` bounds the wait for a first record; `commit_interval_s` the age of a
     transaction; `batch_records_max` and `batch_bytes_max` what is taken from the input in
     one turn, `transaction_bytes_max` the input bytes behind one transaction.
+    `transaction_s_max` ends a transaction in the midst of a batch whose records are heavy: it
+    is half of the shortest time after which the broker may be told to end it.
     """
 
     poll_timeout_s: float = 0.1
@@ -22,6 +24,7 @@ class Limits:
     batch_records_max: int = 1000
     batch_bytes_max: int = 8 * 1024 * 1024
     transaction_bytes_max: int = 64 * 1024 * 1024
+    transaction_s_max: float = 2.5
 
 
 @dataclass(slots=True)

@@ -131,7 +131,7 @@ class Transactions(Protocol):
     transactional_id: str
 
     def begin(self) -> None:
-        """Start a transaction."""
+        """Start a transaction. Raises TransientError: the broker did not answer."""
 
     def produce(self, output: Output, origin: Origin | None) -> None:
         """Put a record into the open transaction, on behalf of `origin`.

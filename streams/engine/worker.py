@@ -203,11 +203,13 @@ class Worker:
         if not due:
             return
         prepared = self._execution.prepare([record for _, record in due])
-        open_ = self._open()
         for (task, record), parsed in zip(due, prepared, strict=True):
+            open_ = self._open()
             open_.outputs += self._execution.run(task, record, parsed)
             open_.records += 1
             open_.bytes += len(record.value or b"")
+            if self._clock.monotonic() - open_.opened_at >= self._limits.transaction_s_max:
+                self._commit()
 
     def _due(self, record: Record) -> Task | None:
         """The record's task; None for what a rebalance inside the same take took away."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Final
 
-from streams.engine.errors import EngineError, FencedError, StateLostError
+from streams.engine.errors import EngineError, FatalError, FencedError, StateLostError
 from streams.runtime.logs import configure, log
 from streams.runtime.settings import Settings
 from streams.runtime.stopping import Stopping
@@ -89,7 +89,10 @@ def _obey(orders: Orders, stopping: Event) -> None:
     if orders.slot is not None:
         from streams.runtime.worker import run_worker  # noqa: PLC0415
 
-        run_worker(orders.bootstrap, orders.settings, orders.slot, stopping)
+        def fail(error: FatalError) -> None:
+            _die(orders, EXIT_FATAL, error.code, str(error))
+
+        run_worker(orders.bootstrap, orders.settings, orders.slot, stopping, fail)
     elif orders.source is not None:
         from streams.runtime.sources import run_configured  # noqa: PLC0415
 

@@ -71,9 +71,11 @@ class ChangelogReader:
         ids = self._admin.describe_topics(
             TopicCollection(sorted({at.topic for at in wanted})), request_timeout=self._timeout_s
         )
+        # In this order: of a partition that a topic lacks, offsets are "not known just now".
+        topics = {at: _topic_id(at, ids[at.topic]) for at in wanted}
         return {
-            at: Bounds(_offset(at, first[at]), _offset(at, last[at]), _topic_id(at, ids[at.topic]))
-            for at in wanted
+            at: Bounds(_offset(at, first[at]), _offset(at, last[at]), topic_id)
+            for at, topic_id in topics.items()
         }
 
     def follow(self, positions: Mapping[TopicPartition, int]) -> None:
@@ -162,7 +164,10 @@ def _offset(partition: TopicPartition, future: Future[ListOffsetsResultInfo]) ->
 
 
 def _topic_id(partition: TopicPartition, future: Future[TopicDescription]) -> str:
-    return str(_answer(partition, future).topic_id)
+    described = _answer(partition, future)
+    if all(there.id != partition.partition for there in described.partitions):
+        raise _missing(partition)
+    return str(described.topic_id)
 
 
 def _answer(partition: TopicPartition, future: Future[T]) -> T:
@@ -171,8 +176,12 @@ def _answer(partition: TopicPartition, future: Future[T]) -> T:
     except KafkaException as error:
         cause = error.args[0]
         if cause.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION):
-            raise FatalError(
-                f"changelog {partition} does not exist: run `cimstream topics apply` "
-                "(it needs as many partitions as the input topic)"
-            ) from error
+            raise _missing(partition) from error
         raise translate_read(error, f"bounds of {partition}") from error
+
+
+def _missing(partition: TopicPartition) -> FatalError:
+    return FatalError(
+        f"changelog {partition} does not exist: run `cimstream topics apply` "
+        "(it needs as many partitions as the input topic)"
+    )

@@ -23,7 +23,7 @@ class RecordReader:
     def read(self, partition: TopicPartition, offset: int) -> Record | None:
         """The record at exactly `offset`; None where the log does not have it any more."""
         if self._consumer is None:
-            self._consumer = Consumer(self._settings.lone_consumer(self._name))
+            self._consumer = Consumer(self._settings.restore_consumer(self._name))
         consumer = self._consumer
         try:
             consumer.assign([KafkaPartition(*partition, offset)])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
@@ -64,7 +65,9 @@ class GroupSource:
         self._settings = settings
         self._group = group
         self._instance = instance
-        self._consumer: Consumer = Consumer(settings.group_consumer(group, instance))
+        self._client = f"{instance}-{uuid.uuid4().hex[:8]}"
+        properties = settings.group_consumer(group, instance, self._client)
+        self._consumer: Consumer = Consumer(properties)
         self._membership = Membership(settings, group)
         self._timeout_s = settings.request_timeout_s
         self._undecided_s = settings.transaction_timeout_ms / 1000 + settings.request_timeout_s
@@ -147,7 +150,7 @@ class GroupSource:
     def rivalled(self) -> bool:
         """Whether another process holds our instance id; where nobody says, it is not known to."""
         try:
-            return self._membership.taken(self._instance, self._member)
+            return self._membership.taken(self._instance, self._client)
         except TransientError:
             return False
 

@@ -3,9 +3,10 @@
 Lives here: begin, produce, send_offsets, commit, abort, and throwing a producer away.
 Must not live here: when to do which (see `commit` and `worker`).
 
-Invariant: after any call whose outcome is unknown the producer is never used again, except
-to be thrown away. librdkafka does not implement KIP-890: a delayed EndTxn of this producer
-epoch could end the next transaction of the same epoch. A new producer has a new epoch.
+Invariant: after any call whose outcome is unknown, and after a connection that broke, the
+producer is never used again, except to be thrown away. librdkafka does not implement KIP-890: a
+delayed EndTxn of this producer epoch could end the next transaction of the same epoch. A new
+producer has a new epoch.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from streams.engine.errors import (
     TransientError,
     UnknownOutcomeError,
 )
+from streams.engine.kafka.connections import Connections
 from streams.engine.kafka.failures import LOST, PURGED, REFUSED, translate
 from streams.engine.kafka.settings import KafkaSettings
 from streams.engine.ports import Delivered, Origin, Position
@@ -63,6 +65,7 @@ class TransactionalProducer:
         self._refused: dict[Origin | None, str] = {}
         self._failed: str | None = None
         self._spoilt = False
+        self._connections = Connections()
         self._begun_at = (0.0, 0.0)
 
     def reset(self) -> None:
@@ -73,7 +76,9 @@ class TransactionalProducer:
             FencedError, FatalError: as named.
         """
         self.close()
-        producer = Producer(self._settings.producer(self.transactional_id))
+        self._connections = Connections()
+        logger = self._connections.logger
+        producer = Producer(self._settings.producer(self.transactional_id, logger))
         try:
             producer.init_transactions(self._settings.request_timeout_s)
         except KafkaException as error:
@@ -86,8 +91,17 @@ class TransactionalProducer:
         self._status = _Status.IDLE
 
     def begin(self) -> None:
-        """Start a transaction."""
+        """Start a transaction, with a new producer where a connection of the last one broke.
+
+        Raises:
+            TransientError: the coordinator did not answer.
+        """
         producer = self._require(_Status.IDLE)
+        with contextlib.suppress(KafkaException, SystemError):
+            producer.poll(0)  # the library's log comes in; what else is wrong shows below
+        if self._connections.broken:
+            self.reset()
+            producer = self._require(_Status.IDLE)
         self._delivered.clear()
         self._refused.clear()
         self._failed = None

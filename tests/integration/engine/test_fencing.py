@@ -11,7 +11,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from streams.engine.errors import FatalError, FencedError, TransientError
-from streams.engine.kafka import KafkaSettings, TransactionalProducer
+from streams.engine.kafka import GroupSource, KafkaSettings, TransactionalProducer
 from streams.engine.processor import Context
 from streams.engine.record import Output, Record
 from streams.engine.worker import Limits, Worker
@@ -198,3 +198,26 @@ def test_a_worker_that_was_silent_too_long_cannot_commit_what_another_has_taken_
     rig.assert_exact(kafka, names)
     zombie.stop()
     heir.stop()
+
+
+def test_a_worker_that_lost_its_place_to_itself_is_no_rival(kafka: str, tmp_path: Path) -> None:
+    """Goal: a broker that was away for a session does not make us give up our slot.
+
+    Method: as librdkafka does then, join again as another member while the old one is known;
+    the group says who has the place, which is ours by the client and not by the member.
+    """
+    names, events = rig.new_names(), rig.Events()
+    rig.make_topics(kafka, names)
+    subject = rig.worker(kafka, names, tmp_path, events)
+    subject.start()
+    rig.turn_until(lambda: subject.ready, events, subject)
+    source = subject._source
+    assert isinstance(source, GroupSource)
+    settings = KafkaSettings(kafka)
+    for client, rivalled in ((source._client, False), ("another", True)):
+        again = Consumer(settings.group_consumer(names.prefix, names.member(0), client))
+        again.subscribe([names.source])
+        while not again.assignment():
+            again.consume(1, 0.1)
+        assert source.rivalled() is rivalled
+        again.close()

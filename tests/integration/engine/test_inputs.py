@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewPartitions
 
 from streams.engine.errors import FatalError
 from streams.engine.events import BatchCommitted
@@ -135,3 +136,17 @@ def test_one_record_is_read_back_by_its_offset_or_not_at_all(kafka: str) -> None
         7: None,  # not there yet
         100: None,
     }
+
+
+def test_an_input_partition_without_its_changelog_is_a_fatal_error_and_not_waited_for(
+    kafka: str, tmp_path: Path
+) -> None:
+    """Goal: an input that got more partitions is noticed; its repeats would not meet any more."""
+    names, events = rig.new_names(), rig.Events()
+    rig.make_topics(kafka, names, 1)
+    admin = AdminClient({"bootstrap.servers": kafka})
+    admin.create_partitions([NewPartitions(names.source, 2)])[names.source].result(30)
+    subject = rig.worker(kafka, names, tmp_path, events)
+    subject.start()
+    with pytest.raises(FatalError, match="as many partitions as the input"):
+        rig.turn_until(lambda: False, events, subject)

@@ -23,7 +23,8 @@ from streams.engine.events import (
     SlotCleared,
     TransactionAborted,
 )
-from streams.engine.record import TopicPartition
+from streams.engine.processor import Context
+from streams.engine.record import Record, TopicPartition
 from streams.engine.worker import BACKOFF_FIRST_S, BACKOFF_MAX_S, ENDS_INTERVAL_S, Limits
 from tests.unit.engine.world import (
     SOURCE,
@@ -94,6 +95,26 @@ def test_a_transaction_is_committed_when_it_holds_enough_bytes() -> None:
     machine = Machine(world, limits=limits)
     machine.run()
     assert [e.records for e in machine.of(BatchCommitted)] == [3, 3, 3]
+
+
+def test_a_batch_whose_records_are_heavy_is_committed_in_parts() -> None:
+    """Goal: the broker ends what is open too long; the same batch again would never get through.
+
+    Method: one batch, each record of which takes a second.
+    """
+    world = fed(10)
+    machine = Machine(world, limits=Limits(commit_interval_s=3600, transaction_s_max=2.5))
+    process = machine.processor.process
+
+    def heavy(record: Record, prepared: object, context: Context) -> None:
+        machine.clock.sleep(1.0)
+        process(record, prepared, context)
+
+    machine.processor.process = heavy  # type: ignore[method-assign]
+    machine.turns(1)
+    assert [e.records for e in machine.of(BatchCommitted)] == [3, 3, 3, 1]
+    assert_exact(world)
+    assert_state_is_fold(world, machine.state)
 
 
 @pytest.mark.parametrize("size", [1, 10, 99, 1000])
