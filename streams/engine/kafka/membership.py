@@ -63,10 +63,7 @@ class Membership:
         return {partition: owner for partition, owner in owners.items() if owner}
 
     def members(self, timeout_s: float | None = None) -> Mapping[str, str]:
-        """Static members: instance id to the client that holds it now.
-
-        Not to the member id: a consumer that heard nothing for a session joins again as another
-        member, and its last heartbeat as the old one is then told of a fence, by itself.
+        """Static members: instance id to the member id that holds it now.
 
         Raises:
             TransientError, FatalError: the coordinator did not answer, or refused.
@@ -79,16 +76,16 @@ class Membership:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return {}
             raise translate_read(error, f"members of {self._group}") from error
-        return {m.group_instance_id: m.client_id for m in found.members if m.group_instance_id}
+        return {m.group_instance_id: m.member_id for m in found.members if m.group_instance_id}
 
-    def taken(self, instance: str, client: str) -> bool:
-        """Whether somebody other than `client` holds the instance id, or shows up to.
+    def taken(self, instance: str, member: str) -> bool:
+        """Whether somebody other than `member` holds the instance id, or shows up to.
 
         Raises:
             TransientError, FatalError: the coordinator did not answer, or refused.
         """
         deadline = time.monotonic() + _RIVAL_S
-        while self.members().get(instance, client) == client:
+        while self.members().get(instance, member) == member:
             if time.monotonic() >= deadline:
                 return False
             time.sleep(_LOOK_S)

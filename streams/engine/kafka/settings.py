@@ -122,14 +122,10 @@ class KafkaSettings:
             "logger": logger,
         }
 
-    def group_consumer(self, group: str, instance: str, client: str = "") -> Properties:
-        """Properties of the consumer of one slot: static member, range, read_committed.
-
-        `client` tells this process from any other of the same slot.
-        """
+    def group_consumer(self, group: str, instance: str) -> Properties:
+        """Properties of the consumer of one slot: static member, range, read_committed."""
         return {
             **self._consumer(),
-            "client.id": client or instance,
             "group.id": group,
             "group.instance.id": instance,
             "partition.assignment.strategy": "range",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
@@ -65,9 +64,7 @@ class GroupSource:
         self._settings = settings
         self._group = group
         self._instance = instance
-        self._client = f"{instance}-{uuid.uuid4().hex[:8]}"
-        properties = settings.group_consumer(group, instance, self._client)
-        self._consumer: Consumer = Consumer(properties)
+        self._consumer: Consumer = Consumer(settings.group_consumer(group, instance))
         self._membership = Membership(settings, group)
         self._timeout_s = settings.request_timeout_s
         self._undecided_s = settings.transaction_timeout_ms / 1000 + settings.request_timeout_s
@@ -148,9 +145,15 @@ class GroupSource:
         return self._consumer.consumer_group_metadata()
 
     def rivalled(self) -> bool:
-        """Whether another process holds our instance id; where nobody says, it is not known to."""
+        """Whether another process holds our instance id; where nobody says, it is not known to.
+
+        Nor is it after we were silent for a session: the library joins again as another member,
+        and its last heartbeat as the old one is answered with a fence, which is by itself.
+        """
+        if not self._member:
+            return False
         try:
-            return self._membership.taken(self._instance, self._client)
+            return self._membership.taken(self._instance, self._member)
         except TransientError:
             return False
 
@@ -199,8 +202,11 @@ class GroupSource:
             self._listener.revoked([TopicPartition(p.topic, p.partition) for p in partitions])
 
     def _on_lost(self, _: Consumer, partitions: list[KafkaPartition]) -> None:
-        if self._listener is not None:
-            self._listener.lost([TopicPartition(p.topic, p.partition) for p in partitions])
+        try:
+            if self._listener is not None:
+                self._listener.lost([TopicPartition(p.topic, p.partition) for p in partitions])
+        finally:
+            self._member = ""
 
     def _inherit(self, wanted: Sequence[TopicPartition]) -> set[TopicPartition]:
         """Have ended what owners left open that are no longer there; give what is ours already.
