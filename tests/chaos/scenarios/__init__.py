@@ -25,6 +25,6 @@ ALL: Final[tuple[Scenario, ...]] = (
     *brokers.SCENARIOS,
     *changelogs.SCENARIOS,
     *state.SCENARIOS,
-    *clocks.SCENARIOS,
     *inputs.SCENARIOS,
+    *clocks.SCENARIOS,
 )

@@ -111,9 +111,9 @@ def compacted(stage: Stage) -> None:
 
 def ends_in_a_marker(stage: Stage) -> None:
     """The run is killed in a transaction, its state lost: the changelog ends in an abort marker."""
-    for _ in range(stage.rounds(2)):
+    for _ in range(stage.rounds(1)):
         run = stage.run()
-        with stage.fed(120):
+        with stage.fed(60):
             stage.rest(0.5, 1.5)
             run.kill()
             run.await_gone()

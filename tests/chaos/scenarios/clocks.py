@@ -45,7 +45,7 @@ def workers_off(stage: Stage) -> None:
         for number, clock in enumerate(clocks)
     ]
     with stage.fed(80):
-        for turn in range(stage.rounds(5)):
+        for turn in range(stage.rounds(4)):
             for clock in clocks:
                 clock.write_text(str(stage.chance.choice(_SHIFTS)))
             stage.rest(0.5, 1.5)
@@ -74,7 +74,7 @@ def broker_off(stage: Stage) -> None:
         stage.cluster.restart()
         stage.run(workers=2)
         with stage.fed(80):
-            for _ in range(stage.rounds(4)):
+            for _ in range(stage.rounds(3)):
                 shift.write_text(f"{stage.chance.choice(_SHIFTS):+d}s\n")
                 stage.rest(2.0, 3.0)
         stage.settle()

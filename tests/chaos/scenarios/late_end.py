@@ -18,6 +18,7 @@ from confluent_kafka.admin import NewTopic
 
 from streams.engine.errors import UnknownOutcomeError
 from streams.engine.kafka import KafkaSettings, TransactionalProducer
+from streams.engine.kafka.transactions import _Status
 from streams.engine.record import Output, TopicPartition
 from tests.chaos.faults import Anomaly, Blind
 from tests.chaos.observer import uncommitted
@@ -75,7 +76,7 @@ def _visible_before_its_commit(stage: Stage, *, careful: bool) -> bool:
     settings = KafkaSettings(
         cluster.proxied, transaction_timeout_ms=60_000, request_timeout_s=_REQUEST_S
     )
-    log = TransactionalProducer(settings, topic)
+    log = (TransactionalProducer if careful else _Careless)(settings, topic)
     log.reset()
     log.begin()
     log.produce(Output(topic, None, b"first", (), 0))
@@ -90,10 +91,7 @@ def _visible_before_its_commit(stage: Stage, *, careful: bool) -> bool:
     for proxy in cluster.proxies:
         proxy.let_pass()
         proxy.cut()
-    if careful:
-        log.reset()
-    else:
-        _use_on(log)
+    log.reset()
     return _is_visible_early(stage, log, topic)
 
 
@@ -117,12 +115,16 @@ def _new_topic(stage: Stage) -> str:
     return topic
 
 
-def _use_on(log: TransactionalProducer) -> None:
+class _Careless(TransactionalProducer):
     """What the engine must never do: finish the commit in doubt, and keep the producer."""
-    producer = log._producer
-    assert producer is not None
-    producer.commit_transaction(10 * _REQUEST_S)
-    log._status = type(log._status).IDLE
+
+    def reset(self) -> None:
+        if self._producer is None:
+            super().reset()
+            return
+        if self._status is not _Status.IDLE:
+            self._producer.commit_transaction(10 * _REQUEST_S)
+            self._status = _Status.IDLE
 
 
 def _written(stage: Stage, topic: str) -> int:

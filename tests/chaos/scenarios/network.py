@@ -68,7 +68,7 @@ def delayed_end(stage: Stage) -> None:
     run = stage.run(proxied=True, variables=_IMPATIENT)
     proxies = stage.cluster.proxies
     with stage.fed(60):
-        for turn in range(stage.rounds(3)):
+        for turn in range(stage.rounds(2)):
             _catch(stage, END_TXN)
             # Given up; and transactions of the new producer are under way.
             stage.rest(_REQUEST_S + 1.0, _REQUEST_S + 3.0)
@@ -97,7 +97,7 @@ def hijack(stage: Stage) -> None:
     """
     run = stage.run("a", first_slot=0, proxied=True, variables=_PATIENT)
     with stage.fed(60):
-        for _ in range(stage.rounds(2)):
+        for _ in range(stage.rounds(1)):
             stage.rest(0.5, 1.5)
             started = run.starts
             _catch(stage, END_TXN)

@@ -22,7 +22,7 @@ def kill_in_rotation(stage: Stage) -> None:
     """Workers in turn, at moments by chance, under load; in the end the supervisor."""
     run = stage.run(workers=2)
     with stage.fed(80):
-        for turn in range(stage.rounds(6)):
+        for turn in range(stage.rounds(4)):
             stage.rest(0.3, 2.0)
             started = run.starts
             slot = turn % 2

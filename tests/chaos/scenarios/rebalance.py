@@ -10,7 +10,7 @@ from tests.chaos.scenario import Scenario
 from tests.chaos.stage import Stage
 from tests.chaos.system import Run
 
-_STORM_S: Final = 12.0
+_STORM_S: Final = 9.0
 
 
 def storm(stage: Stage) -> None:
