@@ -19,7 +19,10 @@ _DAY_MS: Final = 86_400_000
 
 # Compaction works on closed segments only. A changelog is read as a whole when state is restored,
 # so its open segment is kept to a day or 64 MiB, and compaction waits for no more than a day.
+# Append time, because a broker refuses records whose own time is an hour ahead of its clock: with
+# one clock wrong, good messages would be rejected for what their counters say.
 _COMPACTED: Final = {
+    "message.timestamp.type": "LogAppendTime",
     "segment.bytes": str(64 * 1024 * 1024),
     "segment.ms": str(_DAY_MS),
     "max.compaction.lag.ms": str(_DAY_MS),
@@ -96,7 +99,6 @@ def _intake_changelogs(interface: Interface, sizing: Sizing) -> Iterator[TopicSp
     partitions = interface.partitions["inbound"]
     forgetting = {
         "cleanup.policy": "compact,delete",
-        "message.timestamp.type": "LogAppendTime",
         "retention.ms": str(sizing.dedup_horizon_ms + sizing.dedup_slack_ms),
     }
     for store, policy in (("dedup", forgetting), ("counters", {"cleanup.policy": "compact"})):

@@ -156,6 +156,12 @@ def test_marks_are_forgotten_after_the_horizon_and_inbound_is_kept_longer(
     assert specs["cim.i7.inbound"].config["message.timestamp.type"] == "LogAppendTime"
 
 
+def test_every_topic_carries_the_time_of_its_broker(catalogue: Catalogue) -> None:
+    """A broker refuses times an hour ahead of its own: a clock that is off would reject good ones."""
+    types = {spec.config.get("message.timestamp.type") for spec in catalogue.topics()}
+    assert types == {"LogAppendTime"}
+
+
 def test_rejected_can_hold_whatever_inbound_could(catalogue: Catalogue) -> None:
     specs = {spec.name: int(spec.config.get("max.message.bytes", 0)) for spec in catalogue.topics()}
     for interface in HOMES:
