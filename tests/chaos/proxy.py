@@ -43,6 +43,7 @@ class Proxy:
         self._holding: int | None = None
         self._stalling: int | None = None
         self._caught = Event()
+        self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
@@ -59,6 +60,7 @@ class Proxy:
         if not self._thread.is_alive():
             return
         self.cut()
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -113,7 +115,7 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(_ANSWER_S)
 
     async def _listen(self) -> None:
-        await asyncio.start_server(self._accept, HOST, self.port)
+        self._server = await asyncio.start_server(self._accept, HOST, self.port)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
@@ -170,6 +172,13 @@ class Proxy:
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
         while self._silent:
+            await asyncio.sleep(_LOOK_S)
+
+    async def _end(self) -> None:
+        """Accept no more; every connection's task sees its end."""
+        if self._server is not None:
+            self._server.close()
+        while self._pumps:
             await asyncio.sleep(_LOOK_S)
 
     async def _reset(self) -> None:

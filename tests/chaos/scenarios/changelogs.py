@@ -203,7 +203,6 @@ SCENARIOS: Final = (
         "checkpoint-below-start",
         "retention has passed the checkpoint of the local state",
         below_the_start,
-        selected=True,
     ),
     Scenario("changelog-head-lost", "retention removes the head of the changelog", head_lost),
     Scenario("changelog-compacted", "a restore from compacted changelogs", compacted, bound_s=90),

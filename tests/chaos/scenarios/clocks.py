@@ -10,7 +10,7 @@ from tests.chaos.scenario import Scenario
 from tests.chaos.stage import Stage
 
 _HOUR_S: Final = 3600
-_SHIFTS: Final = (0, _HOUR_S, -_HOUR_S, 25 * _HOUR_S, -25 * _HOUR_S)
+_SHIFTS: Final = (_HOUR_S, -_HOUR_S, 25 * _HOUR_S, -25 * _HOUR_S)
 _LIBRARIES: Final = ("libfaketime.so.1", "libfaketimeMT.so.1")
 # Loaded by Python before anything of ours. The file is read at each call: a clock may step.
 _SHIFTED: Final = '''\
@@ -74,8 +74,10 @@ def broker_off(stage: Stage) -> None:
         stage.cluster.restart()
         stage.run(workers=2)
         with stage.fed(80):
-            for _ in range(stage.rounds(3)):
-                shift.write_text(f"{stage.chance.choice(_SHIFTS):+d}s\n")
+            # Three of them in any order have one that goes back.
+            shifts = stage.chance.sample(_SHIFTS, len(_SHIFTS))
+            for turn in range(stage.rounds(3)):
+                shift.write_text(f"{shifts[turn % len(shifts)]:+d}s\n")
                 stage.rest(2.0, 3.0)
         stage.settle()
     finally:

@@ -63,6 +63,5 @@ SCENARIOS: Final = (
         "joins-in-a-batch",
         "members join and leave in the middle of large transactions",
         joins_in_a_batch,
-        selected=True,
     ),
 )

@@ -157,7 +157,7 @@ def test_marks_are_forgotten_after_the_horizon_and_inbound_is_kept_longer(
 
 
 def test_every_topic_carries_the_time_of_its_broker(catalogue: Catalogue) -> None:
-    """A broker refuses times an hour ahead of its own: a clock that is off would reject good ones."""
+    """A broker refuses times an hour ahead of its own: a wrong clock would reject good ones."""
     types = {spec.config.get("message.timestamp.type") for spec in catalogue.topics()}
     assert types == {"LogAppendTime"}
 
