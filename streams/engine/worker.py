@@ -37,15 +37,7 @@ from streams.engine.events import (
 from streams.engine.execution import Execution
 from streams.engine.housekeeping import Housekeeping
 from streams.engine.limits import Limits, OpenTransaction
-from streams.engine.ports import (
-    Changelogs,
-    Clock,
-    Input,
-    Position,
-    Reader,
-    State,
-    Transactions,
-)
+from streams.engine.ports import Changelogs, Clock, Input, Position, Reader, State, Transactions
 from streams.engine.processor import Processor
 from streams.engine.record import Record, TopicPartition
 from streams.engine.recovery import Recovery

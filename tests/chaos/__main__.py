@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import random
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from threading import Lock, Thread
 
 from rich.console import Console
 from rich.markup import escape
@@ -37,7 +40,10 @@ def main() -> int:
         return 0
     wanted = [s for s in ALL if not options.scenario or s.name in options.scenario]
     try:
-        verdicts = _play_all(wanted, options, console)
+        if options.jobs > 1 and len(wanted) > 1:
+            verdicts = _play_beside(wanted, options, console)
+        else:
+            verdicts = _play_all(wanted, options, console)
     except BrokerError as error:
         console.print(str(error), style="red")
         return 69
@@ -67,6 +73,60 @@ def _play_all(
             verdicts.append(verdict)
             _write(verdict, options.report)
     return verdicts
+
+
+def _play_beside(
+    scenarios: list[Scenario], options: argparse.Namespace, console: Console
+) -> list[Verdict]:
+    """Deal the scenarios out to processes with clusters of their own: most of them wait."""
+    given = [] if options.seed is None else ["--seed", str(options.seed)]
+    given += ["--long"] if options.long else []
+    given += ["--logs", str(options.logs)] if options.logs else []
+    given += ["--minutes", str(options.minutes or 0)]
+    players = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos", "--jobs", "1", *given,
+             *(word for scenario in hand for word in ("--scenario", scenario.name))],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )
+        for hand in (scenarios[number :: options.jobs] for number in range(options.jobs))
+    ]  # fmt: skip
+    verdicts: list[Verdict] = []
+    lock = Lock()
+
+    def listen(player: subprocess.Popen[str]) -> None:
+        for line in player.stdout or ():
+            verdict = Verdict.from_json(line)
+            with lock:
+                verdicts.append(verdict)
+                _write(verdict, options.report)
+                status.update(f"{len(verdicts)} of {len(scenarios)} played")
+
+    try:
+        with console.status(f"{len(scenarios)} scenarios, {options.jobs} at a time") as status:
+            listeners = [Thread(target=listen, args=(player,)) for player in players]
+            for listener in listeners:
+                listener.start()
+            for listener in listeners:
+                listener.join()
+    finally:
+        for player in players:
+            player.terminate()
+        for player in players:
+            player.wait()
+    missing = {scenario.name for scenario in scenarios} - {v.scenario for v in verdicts}
+    for name in sorted(missing):
+        console.print(f"[red]{name} was not played to its end[/]: play it alone to see why")
+    order = [scenario.name for scenario in scenarios]
+    played = sorted(verdicts, key=lambda verdict: order.index(verdict.scenario))
+    return played if not missing else [*played, *(_lost(name, options) for name in missing)]
+
+
+def _lost(name: str, options: argparse.Namespace) -> Verdict:
+    """The verdict of a scenario whose player ended before it."""
+    (scenario,) = (scenario for scenario in ALL if scenario.name == name)
+    verdict = unplayed(scenario, options.seed or 0, "its process ended", long=options.long)
+    return replace(verdict, result="failed")
 
 
 def _write(verdict: Verdict, report: Path | None) -> None:
@@ -104,13 +164,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of every scenario; default: by chance, printed")
     parser.add_argument("--report", type=Path, help="append the verdicts to this file, too")
     parser.add_argument("--logs", type=Path, help="folder for the logs of scenarios gone bad")
+    parser.add_argument(
+        "--jobs", type=int, help="scenarios at a time, each on brokers of its own; default: 2"
+        " for all in the short mode, else 1",
+    )  # fmt: skip
     parser.add_argument("--list", action="store_true", help="name the scenarios and end")
     parser.add_argument(
         "--minutes", type=float, help="none begins after so many; default: 9 for all, --long: any"
     )
     options = parser.parse_args()
-    if options.minutes is None and not options.long and not options.scenario:
+    short = not options.long and not options.scenario
+    if options.minutes is None and short:
         options.minutes = _MINUTES
+    if options.jobs is None:
+        options.jobs = 2 if short else 1
     return options
 
 

@@ -53,6 +53,12 @@ class Verdict:
         """Whether nothing was found that must not be. A skipped one says why."""
         return self.result in ("ok", "skipped")
 
+    @classmethod
+    def from_json(cls, line: str) -> Verdict:
+        """From its line."""
+        data = json.loads(line)
+        return cls(**{**data, "anomalies": tuple(data["anomalies"])})
+
     def to_json(self) -> str:
         """One line."""
         return json.dumps(asdict(self), ensure_ascii=False)
