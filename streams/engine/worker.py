@@ -286,10 +286,12 @@ class Worker:
         self._source.consume(1, 0.0)
         for partition, position in self._source.rewind(tuple(self._tasks)).items():
             self._tasks[partition].rewound(position)
+        running = [t for t in self._tasks.values() if t.phase is Phase.RUNNING]
+        # Were a changelog gone, every transaction would fail like this one, for ever.
+        self._recovery.check(running)
         if unknown:
             # It may have been committed without our hearing of it: local state follows,
             # from its checkpoint, what the changelog says.
-            running = [t for t in self._tasks.values() if t.phase is Phase.RUNNING]
             self._pause(running)
             for task in running:
                 task.become(Phase.CREATED)

@@ -144,7 +144,7 @@ def _lose(stage: Stage, *, at_once: bool) -> None:
     stage.send([stage.workload.first() for _ in range(30)])
     # The first failure may be that of the transaction which found the topic gone.
     run.await_line(
-        "process failed", STARTED_S, where=lambda line: "changelog" in str(line["reason"])
+        "process failed", stage.left_s, where=lambda line: "changelog" in str(line["reason"])
     )
     stage.cluster.apply_topics()
     status = run.await_end(stage.left_s)

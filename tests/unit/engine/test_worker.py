@@ -226,6 +226,23 @@ def test_a_fence_is_heard_while_the_worker_recovers_from_something_else() -> Non
         machine.turns(5)
 
 
+def test_a_changelog_that_is_gone_is_heard_of_though_no_transaction_gets_through() -> None:
+    """Goal: not to repeat for ever what can never work, with an error that says nothing."""
+    machine = Machine(fed(5))
+    machine.turns(1)
+    machine.world.feed([(0, b"more")])
+
+    def fault(call: str) -> None:
+        if call == "commit":
+            raise TransientError("records were not delivered")
+        if call == "bounds":
+            raise FatalError("the changelog does not exist")
+
+    machine.world.fault = fault
+    with pytest.raises(FatalError, match="changelog"):
+        machine.turns(5)
+
+
 def test_one_partition_whose_restore_cannot_begin_does_not_keep_another_paused() -> None:
     machine = Machine(fed(6, 2))
     machine.world.fault = fails("bounds", TransientError("no answer"), at=2)
