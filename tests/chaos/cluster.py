@@ -88,6 +88,10 @@ class Broker:
         """Kill -9, and wait until it is gone with its ports."""
         process.end(self.pid, self.token, orderly=False)
 
+    def stop(self) -> None:
+        """End it in order, and wait until it is gone."""
+        process.end(self.pid, self.token, orderly=True)
+
     def prepare(self, properties: Mapping[str, str], cluster_id: str) -> None:
         """Write its properties and format its data folder."""
         self.folder.mkdir(parents=True)
