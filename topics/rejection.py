@@ -14,6 +14,9 @@ from schemas.errors import ErrorCode
 UNKNOWN_SOURCE: Final = "urn:cimstream:unknown-source"
 """CloudEvents demands a source; this stands for a message whose header names none."""
 
+REDRIVEN_FROM: Final = "cimstream_redrivenfrom"
+"""On inbound: the place in `rejected` from which a message enters again. Kept if it is rejected."""
+
 _CLASS: Final = "schemas.errors.MessageError"
 
 

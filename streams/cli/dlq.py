@@ -1,16 +1,14 @@
-"""`cimstream dlq`: what could not be accepted, and why.
+"""`cimstream dlq list|show`: what could not be accepted, and why.
 
-Lives here: the options, which rejected records, and how they are shown. Must not live here:
-rejecting (intake, `connectors.inbound`), sending again.
+Lives here: the options, and how rejected records are shown. Must not live here: rejecting
+(intake, `connectors.inbound`), which records (`streams.runtime.rejections`), sending again
+(`redrive`).
 """
 
 from __future__ import annotations
 
 import sys
-import time
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Annotated, Final
 
 import typer
@@ -19,43 +17,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from connectors.inbound import UnknownInterfaceError
-from schemas.errors import CODES
+from streams.cli.filters import Code, Interface, Since, Source, Until, make_filter
 from streams.cli.lines import pipe_may_close, wide_console
 from streams.cli.options import Bootstrap, ConfigFile, Form, OutputForm, Target, target
-from streams.cli.records import (
-    header,
-    headers,
-    parse_place,
-    parse_since,
-    size_text,
-    time_text,
-    to_json,
-)
-from streams.engine.record import Record, TopicPartition
-from streams.runtime.reading import Range, TopicReader, in_time
-from topics import Catalogue
-from topics.errors import EXIT_CONFIG, EXIT_FAILED, OperatorError
+from streams.cli.records import parse_place, record_missing, size_text, time_text, to_json
+from streams.cli.redrive import redrive
+from streams.engine.record import Record
+from streams.runtime.headers import header, headers
+from streams.runtime.reading import TopicReader
+from streams.runtime.rejections import Place, at_places, newest
 
 app = typer.Typer(name="dlq", help="What could not be accepted, and why.", no_args_is_help=True)
 
-Interface = Annotated[
-    str,
-    typer.Option("--interface", "-i", metavar="I1..I11", help="Only this one.", show_default=False),
-]
-Code = Annotated[
-    str, typer.Option("--code", metavar="CODE", help="Only this error code.", show_default=False)
-]
-Since = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SPAN|TIME",
-        help="Only since then: 90s, 15m, 2h, 7d, or 2026-01-31T12:00:00Z.",
-        show_default=False,
-    ),
-]
 Limit = Annotated[int, typer.Option("--limit", min=1, max=100_000, help="So many of the newest.")]
-Place = Annotated[
+PlaceArgument = Annotated[
     str, typer.Argument(metavar="TOPIC/PARTITION@OFFSET", help="As `dlq list` writes it.")
 ]
 Payload = Annotated[
@@ -67,22 +42,14 @@ _CONNECT: Final = "__connect.errors."
 _TOLD: Final = ("what", "where", "why", "fix", "iec_code", "object", "size", "sha256", "inbound")
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which rejections; an empty field does not filter. `since_ms` is epoch ms UTC."""
-
-    interface: str = ""
-    code: str = ""
-    since_ms: int | None = None
-    limit: int = 50
-
-
 @app.command("list")
 def list_(
     *,
     interface: Interface = "",
     code: Code = "",
+    source: Source = "",
     since: Since = None,
+    until: Until = None,
     limit: Limit = 50,
     output: OutputForm = Form.TABLE,
     bootstrap: Bootstrap = None,
@@ -95,19 +62,9 @@ def list_(
     Example: cimstream dlq list --interface I7 --since 24h
     """
     aim = target(bootstrap, config)
-    interface = interface.upper()
-    if interface and interface not in aim.catalogue.interfaces:
-        raise UnknownInterfaceError(interface, aim.catalogue.interfaces)
-    if code and code not in CODES:
-        raise OperatorError(
-            "code_unknown",
-            what=f"there is no error code {code!r}",
-            fix="take one from the table that `cimstream dlq list` shows",
-            exit_code=EXIT_CONFIG,
-        )
-    since_ms = None if since is None else parse_since(since, time.time_ns() // 1_000_000)
+    wanted = make_filter(aim.catalogue, interface, code, source, since, until)
     with TopicReader(aim.kafka) as reader:
-        records = select(reader, aim.catalogue, Filter(interface, code, since_ms, limit))
+        records = newest(reader, aim.catalogue, wanted, limit)
     if output is Form.JSON:
         with pipe_may_close():
             for record in records:
@@ -120,7 +77,7 @@ def list_(
 
 @app.command("show")
 def show_(
-    place: Place,
+    place: PlaceArgument,
     *,
     payload: Payload = False,
     output: OutputForm = Form.TABLE,
@@ -152,54 +109,10 @@ def _record(aim: Target, place: str) -> Record:
         OperatorError: `record_missing`, or as `parse_place`.
     """
     with TopicReader(aim.kafka) as reader:
-        at, offset = parse_place(place, reader.topics())
-        ranges = reader.bounds([at]) if at in reader.topics()[at.topic] else {}
-        for span in ranges.values():
-            if span.start <= offset < span.end:
-                for record in reader.records({at: Range(offset, offset + 1)}):
-                    return record
-    raise OperatorError(
-        "record_missing",
-        what="there is no committed record at this place",
-        where=place,
-        why="its time in the log is over, or the offset is a transaction's own record",
-        fix="take a place from `cimstream dlq list`",
-        exit_code=EXIT_FAILED,
-    )
-
-
-def select(reader: TopicReader, catalogue: Catalogue, wanted: Filter) -> list[Record]:
-    """The newest rejections that `wanted` lets through, oldest first, at most `wanted.limit`.
-
-    Raises:
-        OperatorError: `broker_unreachable`.
-    """
-    existing = reader.topics()
-    topics = [
-        spec.name
-        for spec in catalogue.topics()
-        if spec.purpose == "rejected"
-        and spec.name in existing
-        and wanted.interface in ("", spec.interface)
-    ]
-    ranges = reader.bounds(at for topic in topics for at in existing[topic])
-    if wanted.since_ms is not None:
-        ranges = reader.starts_at(ranges, wanted.since_ms)
-    if not wanted.code:
-        return reader.last(ranges, wanted.limit)
-    return _with_code(reader, ranges, wanted)
-
-
-def _with_code(
-    reader: TopicReader, ranges: Mapping[TopicPartition, Range], wanted: Filter
-) -> list[Record]:
-    """Has to read all of them; keeps no more than the limit of each partition."""
-    kept: dict[TopicPartition, deque[Record]] = {}
-    for record in reader.records(ranges):
-        if header(record, "cimstream_code") == wanted.code:
-            kept.setdefault(record.source, deque(maxlen=wanted.limit)).append(record)
-    found = sorted((record for records in kept.values() for record in records), key=in_time)
-    return found[-wanted.limit :]
+        found = Place(*parse_place(place, reader.topics()))
+        for record in at_places(reader, [found]):
+            return record
+    raise record_missing(place)
 
 
 def summary(record: Record) -> dict[str, object]:
@@ -260,3 +173,6 @@ def _lines(record: Record) -> Iterator[tuple[str, str]]:
         if not name.startswith(("cimstream_", _CONNECT)):
             yield name, text
     yield "kept", size_text(len(record.value or b"")) + " of the original; --payload writes them"
+
+
+app.command("redrive")(redrive)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from logging import NullHandler, getLogger
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +73,9 @@ def target(bootstrap: str | None, config: Path | None) -> Target:
         running = broker.status(local)
         named = running.bootstrap if running else f"127.0.0.1:{local.port}"
     kafka = kafka_settings(settings, named, catalogue)
-    # librdkafka's own lines would repeat, less clearly, what the command says when it fails.
+    # librdkafka's own lines would repeat, less clearly, what the command says when it fails; some
+    # come whatever the level is, and what has no handler at all would be printed.
+    getLogger("cimstream.librdkafka").addHandler(NullHandler())
     return Target(replace(kafka, extra={"log_level": 0, **kafka.extra}), catalogue)
 
 

@@ -21,8 +21,9 @@ from schemas.errors import MessageError
 from schemas.times import from_epoch_ms, to_epoch_ms
 from streams.cli.masking import mask_event, mask_key, mask_xml
 from streams.engine.record import Record, TopicPartition
+from streams.runtime.headers import header, headers
 from topics import Catalogue
-from topics.errors import EXIT_CONFIG, OperatorError
+from topics.errors import EXIT_CONFIG, EXIT_FAILED, OperatorError
 
 _PLACE: Final = re.compile(r"(?P<topic>[a-z0-9._-]+)/(?P<partition>\d+)@(?P<offset>\d+)", re.ASCII)
 _SPAN: Final = re.compile(r"(\d+)([smhd])", re.ASCII)
@@ -79,6 +80,18 @@ def parse_place(text: str, existing: Iterable[str]) -> tuple[TopicPartition, int
     return TopicPartition(topic, int(match["partition"])), int(match["offset"])
 
 
+def record_missing(place: str) -> OperatorError:
+    """The error of a command that was told a place where no message lies."""
+    return OperatorError(
+        "record_missing",
+        what="there is no committed record at this place",
+        where=place,
+        why="its time in the log is over, or the offset is a transaction's own record",
+        fix="take a place from `cimstream dlq list`",
+        exit_code=EXIT_FAILED,
+    )
+
+
 def parse_since(text: str, now_ms: int) -> int:
     """Epoch milliseconds UTC of `90s`, `15m`, `2h`, `7d` before `now_ms`, or of a time.
 
@@ -102,22 +115,6 @@ def parse_since(text: str, now_ms: int) -> int:
 def to_json(document: Mapping[str, object]) -> str:
     """One line of JSON. A reading without a value (NaN) becomes null: JSON has no NaN."""
     return json.dumps(_plain(document), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def header(record: Record, name: str) -> str:
-    """The first header of that name as text, "" where there is none."""
-    for key, value in record.headers:
-        if key == name:
-            return (value or b"").decode("utf-8", "replace")
-    return ""
-
-
-def headers(record: Record) -> dict[str, str]:
-    """All headers as text, the first of each name."""
-    found: dict[str, str] = {}
-    for key, value in record.headers:
-        found.setdefault(key, (value or b"").decode("utf-8", "replace"))
-    return found
 
 
 def time_text(record: Record) -> str:

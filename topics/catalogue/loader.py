@@ -173,7 +173,7 @@ def _check_names(specs: Iterable[TopicSpec]) -> None:
 def _noun(name: str, entry: Table, home: str, sizing: Sizing) -> Noun:
     entry.only(
         "kind", "key", "namespaces", "profile", "schema", "verbs", "planned_verbs", "patterns",
-        "glossary", "partitions", "retention_days", "personal", "senders",
+        "glossary", "partitions", "retention_days", "personal", "control", "senders",
     )  # fmt: skip
     if not _NOUN_NAME.fullmatch(name):
         raise entry.error("", "a noun is a word of letters, digits and underscores")
@@ -204,6 +204,7 @@ def _noun(name: str, entry: Table, home: str, sizing: Sizing) -> Noun:
         partitions=entry.integer("partitions", 1, _PARTITIONS_MAX),
         retention_ms=retention_ms,
         personal=entry.boolean("personal"),
+        control=entry.boolean("control") if entry.has("control") else False,
     )
 
 

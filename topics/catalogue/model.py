@@ -20,6 +20,8 @@ VERBS: Final = frozenset({
     "cancel", "canceled", "change", "changed", "close", "closed", "create", "created", "delete",
     "deleted", "execute", "executed", "get", "reply",
 })  # fmt: skip
+# Requests that change something; of a control, each of them makes somebody act.
+_COMMANDING: Final = frozenset({"cancel", "change", "close", "create", "delete", "execute"})
 KINDS: Final = frozenset({"request", "response", "event", "fault"})
 PATTERNS: Final = frozenset({
     "create-update-delete", "event-action", "fire-forget", "publish-subscribe", "query-response",
@@ -80,7 +82,8 @@ class Noun:
 
     `profile` and `schema` are None while the noun is planned. `verbs` are handled today,
     `planned_verbs` are the noun's but answered later. `key` describes the log's record key.
-    `personal` marks data about persons: masked in tools.
+    `personal` marks data about persons: masked in tools. `control` marks what makes a device,
+    a crew or a market participant act: see `Catalogue.commands`.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Noun:
     partitions: int
     retention_ms: int
     personal: bool
+    control: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +221,16 @@ class Catalogue:
         if verb not in allowed:
             return "verb_not_allowed"
         return "verb_planned" if verb in entry.planned_verbs else None
+
+    def commands(self, noun: str, verb: str) -> bool:
+        """Say whether such a message makes somebody act, so that an old one does harm.
+
+        `execute` always does, whatever the noun, known or not; a noun that the catalogue marks
+        as a control does with every request but a query. `verb` in lower case.
+        """
+        entry = self.nouns.get(noun)
+        control = entry is not None and entry.control
+        return verb == "execute" or (control and verb in _COMMANDING)
 
     def pattern(
         self,

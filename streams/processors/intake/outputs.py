@@ -37,8 +37,9 @@ from schemas.xml import parse
 from streams.engine.record import Headers, Output, Record
 from streams.processors.intake.understand import Understood
 from topics import Catalogue, naming
-from topics.rejection import UNKNOWN_SOURCE, rejection_headers
+from topics.rejection import REDRIVEN_FROM, UNKNOWN_SOURCE, rejection_headers
 
+_KEPT: Final = ("traceparent", REDRIVEN_FROM)
 # How much of a refused oversize is kept (DESIGN: digest, size and the first 64 KiB).
 OVERSIZE_HEAD_BYTES: Final = 64 * 1024
 # A reply names at most so many bad objects; the rest are in `rejected`, each by itself.
@@ -215,7 +216,7 @@ def _told(record: Record, problem: Problem, *, others: int) -> Headers:
 
 def _inbound_context(record: Record, header: Header | None) -> Headers:
     """What the inbound record's headers said, or where it had none, what its header says."""
-    kept = tuple(h for h in record.headers if h[0].startswith("ce_") or h[0] == "traceparent")
+    kept = tuple(h for h in record.headers if h[0].startswith("ce_") or h[0] in _KEPT)
     if kept or header is None:
         return (("content-type", b"application/xml"), *kept)
     time = from_epoch_ms(_time_ms(header, record))
