@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from connectors.inbound import admit, admit_oversize, refuse
+from streams.engine.errors import UnknownOutcomeError
 from streams.engine.kafka import KafkaSettings, TransactionalProducer
 from streams.engine.record import Output, Record, TopicPartition
 from streams.runtime import redrive as runtime
@@ -289,20 +290,14 @@ def await_lines(process: subprocess.Popen[str], count: int) -> int:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("again", [(), ("--again",)], ids=["once", "again"])
 @pytest.mark.parametrize("step", ["fenced", "produced", "committed"])
-def test_killed_at_each_step_each_message_enters_once(
-    cluster: str, source: str, step: str, again: tuple[str, ...]
-) -> None:
+def test_killed_at_each_step_each_message_enters_once(cluster: str, source: str, step: str) -> None:
     contents = reject(cluster, source, 20)
     ours = ("--source", source, "--yes", "--rate", "25")  # five a transaction
     for nth in (0,) if step == "fenced" else (1, 2):
         assert child(cluster, step, nth, *ours) == -signal.SIGKILL
     assert redrive(cluster, *ours).returncode == 0
     assert times_there(cluster, INBOUND, contents) == [1] * 20
-    if again:
-        assert redrive(cluster, *ours, *again).returncode == 0
-        assert times_there(cluster, INBOUND, contents) == [2] * 20
 
 
 @pytest.mark.chaos
@@ -328,6 +323,33 @@ def test_killed_at_random_moments_again_and_again_each_message_enters_once(
     assert kills >= 5, f"seed {seed}"
     assert times_there(cluster, INBOUND, contents) == [1] * 300, f"seed {seed}"
     assert audited(cluster, records) == [1] * 300, f"seed {seed}"
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_commit_whose_outcome_is_unknown_is_settled_by_the_audit(
+    cluster: str, source: str, monkeypatch: pytest.MonkeyPatch, happened: bool
+) -> None:
+    """Also with --again, where the audit has records of these places from before."""
+    contents = reject(cluster, source, 4)
+    ours = ("--source", source, "--yes")
+    assert redrive(cluster, *ours).returncode == 0
+    unheard: list[bool] = []
+
+    class Unheard(TransactionalProducer):
+        def commit(self) -> None:
+            if unheard:
+                super().commit()
+                return
+            unheard.append(True)
+            if happened:
+                super().commit()
+            raise UnknownOutcomeError("no answer")
+
+    monkeypatch.setattr(runtime, "TransactionalProducer", Unheard)
+    done = redrive(cluster, *ours, "--again")
+    assert (done.returncode, unheard) == (0, [True])
+    assert done.stderr.decode().splitlines()[-1] == "4 redriven"
+    assert times_there(cluster, INBOUND, contents) == [2] * 4
 
 
 def test_of_two_redrives_the_later_one_ends_the_earlier_one(cluster: str, source: str) -> None:
