@@ -15,7 +15,7 @@ import topics
 from streams.engine.kafka import KafkaSettings
 from streams.engine.record import Record
 from streams.runtime.headers import header
-from streams.runtime.reading import TopicReader
+from streams.runtime.reading import Range, TopicReader
 from tests.integration.data_rig import cimstream, committed, make_topics, message
 from tests.integration.test_run import PATIENCE_S, Run
 
@@ -46,9 +46,12 @@ def source() -> str:
     return f"HES-{uuid.uuid4().hex[:12]}"
 
 
-def send(kafka: str, *contents: bytes) -> None:
-    for data in contents:
-        assert cimstream(kafka, "send", "-", "-i", "I7", stdin=data).returncode == 0
+def send(kafka: str, folder: Path, *contents: bytes) -> None:
+    outbox = folder / uuid.uuid4().hex
+    outbox.mkdir()
+    for number, data in enumerate(contents):
+        (outbox / f"{number}.xml").write_bytes(data)
+    assert cimstream(kafka, "send", outbox, "-i", "I7").returncode == 0
 
 
 def redrive(kafka: str, source: str, *arguments: str) -> None:
@@ -57,13 +60,14 @@ def redrive(kafka: str, source: str, *arguments: str) -> None:
 
 
 def processed(kafka: str) -> None:
-    """Wait until intake has committed all of inbound."""
+    """Wait until intake has committed every message of inbound; markers have offsets, too."""
     deadline = time.monotonic() + PATIENCE_S
     with TopicReader(KafkaSettings(kafka)) as reader:
-        partitions = reader.topics()[INBOUND]
+        bounds = reader.bounds(reader.topics()[INBOUND])
         while True:
-            ends = {at: span.end for at, span in reader.bounds(partitions).items() if span.end}
-            if ends.items() <= reader.group_offsets("intake", partitions).items():
+            done = reader.group_offsets("intake", bounds)
+            open_ = {at: Range(done.get(at, span.start), span.end) for at, span in bounds.items()}
+            if next(reader.records(open_), None) is None:
                 return
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -98,14 +102,14 @@ def test_messages_rejected_before_a_release_take_effect_once_after_it(
     contents = [message(f"m-{number}", source=source) for number in range(20)]
     corrected = contents[1].replace(b"<value>1.5<", b"<value>2.5<")
     old = run(CIMSTREAM__CATALOGUE=before_the_release(tmp_path / "catalogue"))
-    send(kafka, *contents, *contents[:2])
+    send(kafka, tmp_path, *contents, *contents[:2])
     processed(kafka)
     assert old.end() == 0
     assert codes(kafka, source) == {"noun_planned": 22}
     assert of(kafka, LOG, source) == []
 
     new = run()
-    send(kafka, contents[0], corrected)
+    send(kafka, tmp_path, contents[0], corrected)
     processed(kafka)
     redrive(kafka, source)
     processed(kafka)
@@ -122,14 +126,14 @@ def test_messages_rejected_before_a_release_take_effect_once_after_it(
 
 
 def test_a_redriven_object_takes_effect_beside_those_of_its_message(
-    run: Callable[..., Run], kafka: str, source: str
+    run: Callable[..., Run], kafka: str, tmp_path: Path, source: str
 ) -> None:
     """A bad object is a message of its own in `rejected`; while it is bad it is rejected again."""
     data = message("m-1", source=source)
     start, end = data.index(b"<MeterReading>"), data.index(b"</MeterReadings>")
     bad = data[start:end].replace(b"<mRID>0000aaaa-1111-4222-8333-44445555bbbb</mRID>", b"")
     subject = run()
-    send(kafka, data[:end] + bad + data[end:])
+    send(kafka, tmp_path, data[:end] + bad + data[end:])
     processed(kafka)
     assert codes(kafka, source) == {"meter_missing": 1}
 

@@ -34,6 +34,7 @@ class Log:
 
     def __init__(self) -> None:
         self.commits: list[list[Output]] = []
+        self.calls: list[str] = []
         self.resets = 0
         self.fail: list[tuple[str, Failure]] = []
         self.refuses: bytes | None = None
@@ -47,9 +48,11 @@ class Log:
     def reset(self) -> None:
         self._open = None
         self.resets += 1
+        self.calls.append("reset")
         self._may_fail("reset")
 
     def begin(self) -> None:
+        self.calls.append("begin")
         assert self.resets, "nothing was fenced yet"
         assert self._open is None, "the transaction before was not ended"
         self._open = []
@@ -133,10 +136,14 @@ class World:
         def on_trouble(reason: str, retry_s: float) -> None:
             self.troubles.append(reason)
 
+        def redriven(places: Collection[Place]) -> Collection[Place]:
+            self.log.calls.append("audit")
+            return set(places).intersection(self.log.audited())
+
         redriver = Redriver(
             CATALOGUE,
             self.log,
-            lambda places: set(places).intersection(self.log.audited()),
+            redriven,
             run="run-1",
             on_sent=self.on_sent,
             on_trouble=on_trouble,
@@ -205,6 +212,14 @@ def test_the_audit_says_who_did_what_and_nothing_of_what_the_message_holds(world
     assert len(told["identity_sha256"]) == 64
     assert b"HES-1" not in (output.value or b"")
     assert b"m-0" not in (output.value or b"")
+
+
+def test_the_audit_is_read_behind_the_fence_and_before_anything_is_sent(world: World) -> None:
+    """Before the fence the predecessor could still commit what is not in the audit yet."""
+    world.log.fail = [("reset", lambda _: TransientError("coordinator away"))]
+    world.log.fail += [("commit", unheard(happened=False))]
+    world.run()
+    assert world.log.calls[:6] == ["reset", "reset", "audit", "begin", "reset", "audit"]
 
 
 def unheard(happened: bool) -> Failure:
