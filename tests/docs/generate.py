@@ -174,7 +174,8 @@ def interfaces() -> str:
         "live.",
         """A message of a planned noun is rejected with `noun_planned`, one with a planned verb with
 `verb_planned`. A noun has one home, and its log is there; other interfaces may send it.
-*History*: what happened, each message adds. *Register*: what is, each message changes.""",
+*History*: what happened, each message adds. *Register*: what is, each message changes. *Control*:
+a request about it makes a device, a crew or a market participant act, so it is never redriven.""",
         *(_interface(catalogue, interface_id) for interface_id in catalogue.interfaces),
         _patterns(catalogue),
         _topics(catalogue),
@@ -207,7 +208,8 @@ def _noun(noun: Noun) -> tuple[str, ...]:
     if noun.planned_verbs:
         verbs += f"; planned: {', '.join(sorted(noun.planned_verbs))}"
     log = code(naming.noun_log(noun.home, noun.name))
-    return (noun.name, state, noun.kind, verbs, ", ".join(noun.patterns), log, noun.key)
+    kind = f"{noun.kind}, control" if noun.control else noun.kind
+    return (noun.name, state, kind, verbs, ", ".join(noun.patterns), log, noun.key)
 
 
 def _patterns(catalogue: Catalogue) -> str:

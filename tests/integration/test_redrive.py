@@ -19,6 +19,7 @@ from streams.engine.kafka import KafkaSettings, TransactionalProducer
 from streams.engine.record import Output, Record, TopicPartition
 from streams.runtime import redrive as runtime
 from streams.runtime.reading import Range, TopicReader
+from tests.commands import examples
 from tests.integration.data_rig import (
     COMMAND,
     ROOT,
@@ -250,6 +251,14 @@ def test_a_message_of_another_context_enters_for_its_context(cluster: str, sourc
     assert redrive(cluster, str(record), "--yes").returncode == 0
     (entered,) = [one for one in committed(cluster, INBOUND) if one.value == data]
     assert (entered.key or b"").startswith(b"TRAINING|")
+
+
+def test_the_example_of_the_help_works(cluster: str, source: str) -> None:
+    reject(cluster, source, 1)
+    (arguments,) = examples(("dlq", "redrive"))
+    done = cimstream(cluster, *arguments)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "To be redriven" in done.stdout.decode()
 
 
 # ------------------------------------------------------------------------------ faults

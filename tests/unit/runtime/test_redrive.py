@@ -17,7 +17,7 @@ from streams.engine.errors import (
     TransientError,
     UnknownOutcomeError,
 )
-from streams.engine.ports import Origin
+from streams.engine.ports import Delivered, Origin, Position
 from streams.engine.record import Output, Record, TopicPartition
 from streams.runtime import redrive
 from streams.runtime.redrivable import Candidate
@@ -62,10 +62,10 @@ class Log:
         self._open.append((output, origin))
         self._may_fail("produce")
 
-    def send_offsets(self, offsets: Mapping[TopicPartition, int], group: object) -> None:
+    def send_offsets(self, offsets: Mapping[TopicPartition, Position], group: object) -> None:
         raise AssertionError("a redrive has no offsets")
 
-    def delivered(self) -> Mapping[TopicPartition, int]:
+    def delivered(self) -> Mapping[TopicPartition, Delivered]:
         return {}
 
     def commit(self) -> None:

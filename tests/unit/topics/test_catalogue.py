@@ -258,3 +258,15 @@ def test_a_noun_lists_exactly_the_patterns_that_its_messages_can_follow(
 def test_every_verb_of_the_standard_is_some_nouns(catalogue: Catalogue) -> None:
     used = frozenset().union(*(n.verbs | n.planned_verbs for n in catalogue.nouns.values()))
     assert used == VERBS
+
+
+def test_what_makes_somebody_act_is_told_from_what_only_tells(catalogue: Catalogue) -> None:
+    assert catalogue.commands("MeterReadings", "execute")
+    assert catalogue.commands("NobodyKnowsThis", "execute")
+    for noun in ("Controls", "EndDeviceControls", "DemandResponseEvents", "SwitchingOrders"):
+        for verb in ("create", "change", "cancel", "close", "delete"):
+            assert catalogue.commands(noun, verb)
+        for verb in ("get", "reply", "created", "executed"):
+            assert not catalogue.commands(noun, verb)
+    for verb in ("create", "created", "change", "get"):
+        assert not catalogue.commands("MeterReadings", verb)
