@@ -30,7 +30,6 @@ _COMPACTED: Final = {
 
 _GATEWAYS: Final = frozenset({"gateway", "connector"})
 _INTAKE: Final = frozenset({"intake"})
-_OPERATOR: Final = frozenset({"operator"})
 
 
 def topic_specs(
@@ -77,10 +76,9 @@ def _behind_intake(sizing: Sizing) -> int:
 def _standing(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
     entering = sizing.message_bytes_max + sizing.header_bytes_max
     leaving = _behind_intake(sizing)
-    # Connectors write to `rejected` what is too large for inbound; an operator's redrive writes
-    # to inbound what was rejected.
+    # Connectors write to `rejected` what is too large for inbound.
     rows: tuple[tuple[Purpose, str, int, frozenset[str]], ...] = (
-        ("inbound", naming.inbound(interface.id), entering, _GATEWAYS | _OPERATOR),
+        ("inbound", naming.inbound(interface.id), entering, _GATEWAYS),
         ("accepted", naming.accepted(interface.id), leaving, _INTAKE),
         ("outbound", naming.outbound(interface.id), leaving, frozenset({"intake", "responder"})),
         ("rejected", naming.rejected(interface.id), leaving, _GATEWAYS | _INTAKE),

@@ -32,6 +32,8 @@ Failure = Callable[["Log"], EngineError]
 class Log:
     """Transactions in memory; `fail` names a call and what it raises, once each, in order."""
 
+    transactional_id = "redrive"
+
     def __init__(self) -> None:
         self.commits: list[list[Output]] = []
         self.calls: list[str] = []
