@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 from schemas.envelope import peek_header, read
 from schemas.errors import MessageError
 from schemas.xml import XmlLimits, as_utf8, encoding_of
-from streams.engine.record import Record
+from streams.engine.record import Record, TopicPartition
 from streams.runtime.headers import headers
 from streams.runtime.rejections import Place, rejected_topics
 from topics import Catalogue
@@ -146,10 +146,13 @@ def make_plan(
     """
     plan = Plan()
     interfaces = {name: spec.interface for name, spec in rejected_topics(catalogue).items()}
+    # Equal parts are shared: measured 0.3 kB a candidate, of which there may be a million.
     same: dict[About, About] = {}
+    partitions: dict[TopicPartition, TopicPartition] = {}
     found: list[Candidate] = []
     for record in records:
-        place = Place(record.source, record.offset)
+        at = partitions.setdefault(record.source, record.source)
+        place = Place(at, record.offset)
         reason = why_not(record, catalogue)
         if reason is not None:
             plan.leave_out(reason, place)

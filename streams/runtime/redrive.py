@@ -37,7 +37,7 @@ from streams.runtime.audit import actor, audit_record
 from streams.runtime.headers import header
 from streams.runtime.reading import TopicReader
 from streams.runtime.redrivable import Candidate, Redriven
-from streams.runtime.rejections import Place, at_places, rejected_topics
+from streams.runtime.rejections import Place, at_places, parse_place, rejected_topics
 from topics import Catalogue, naming
 from topics.errors import OperatorError
 from topics.rejection import REDRIVEN_FROM
@@ -310,16 +310,16 @@ def redriven(
     Raises:
         OperatorError: `broker_unreachable`.
     """
-    asked = {str(place).encode(): place for place in places}
-    if not asked:
+    if not places:
         return set()
     partitions = reader.topics().get(naming.AUDIT, ())
     kind = ("ce_type", f"cim.audit.{ACTION}".encode())
-    return {
-        asked[record.key]
-        for record in reader.records(reader.bounds(partitions, committed=not settled))
-        if record.key in asked and kind in record.headers and run in ("", _run_of(record))
-    }
+    found: set[Place] = set()
+    for record in reader.records(reader.bounds(partitions, committed=not settled)):
+        place = parse_place(record.key) if kind in record.headers else None
+        if place is not None and place in places and run in ("", _run_of(record)):
+            found.add(place)
+    return found
 
 
 def _run_of(record: Record) -> str:

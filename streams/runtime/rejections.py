@@ -34,6 +34,16 @@ class Place(NamedTuple):
         return f"{self.at}@{self.offset}"
 
 
+def parse_place(text: bytes | None) -> Place | None:
+    """What `str` of a place says, None where it is none."""
+    where, _, offset = (text or b"").decode("utf-8", "replace").rpartition("@")
+    topic, _, partition = where.rpartition("/")
+    try:
+        return Place(TopicPartition(topic, int(partition)), int(offset))
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which rejections; an empty field does not filter.

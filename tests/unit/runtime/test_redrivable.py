@@ -12,7 +12,7 @@ from schemas.errors import Problem
 from streams.engine.record import Output, Record
 from streams.processors.intake.outputs import rejection as rejected_output
 from streams.runtime.redrivable import About, LeftOut, Plan, make_plan, why_not
-from streams.runtime.rejections import Filter, spans
+from streams.runtime.rejections import Filter, parse_place, spans
 from tests.unit.intake.driver import CATALOGUE, HOUR_MS, START_MS, Driver
 from tests.unit.runtime.rejected import (
     EDITION,
@@ -214,3 +214,9 @@ def test_places_far_apart_are_read_without_what_lies_between() -> None:
     assert spans([]) == []
     assert spans([5]) == [(5, 6)]
     assert spans([0, 1000, 2001, 2002]) == [(0, 1001), (2001, 2003)]
+
+
+def test_a_place_is_read_as_it_is_written_and_what_is_none_is_none() -> None:
+    assert parse_place(str(place(42)).encode()) == place(42)
+    for other in (None, b"", b"I7", b"cim.i7.inbound", b"a/b@c", b"run-1@host", b"\xff/0@x"):
+        assert parse_place(other) is None
