@@ -401,7 +401,7 @@ def test_what_was_redriven_behind_another_ones_open_transaction_is_seen(
     again; the other one ends only once ours has asked how far to read.
     """
     contents = reject(cluster, source, 3)
-    patient = KafkaSettings(cluster, transaction_timeout_ms=300_000)
+    patient = KafkaSettings(cluster, transaction_timeout_ms=60_000)
     other = TransactionalProducer(patient, f"other-{source}")
     other.reset()
     other.begin()
