@@ -15,6 +15,7 @@ from typing import Final
 PRODUCTION: Final = "PRODUCTION"
 AUDIT: Final = "cim.audit"
 FILE_POSITIONS: Final = "cim.files.positions"
+REPLAY_RUNS: Final = "cim.replay.runs.changelog"
 
 # Before a capital that follows a small letter or digit (MeterReadings), and before the last capital
 # of a run that a small letter follows (DERGroups): the places where a new word begins.
@@ -63,6 +64,15 @@ def current_log(interface: str, noun: str, context: str = PRODUCTION) -> str:
 def changelog(processor: str, store: str) -> str:
     """Name the changelog of one processor's store, e.g. `changelog("intake", "dedup-i7")`."""
     return f"cim.{processor}.{store}.changelog"
+
+
+def replayed(replay_id: str, topic: str) -> str:
+    """Name the side log that a replay writes instead of `topic`.
+
+    `cim.i7.meter-readings` becomes `cim.replay-<id>.i7.meter-readings`. No context has a hyphen,
+    so this is never a parallel topic.
+    """
+    return f"cim.replay-{replay_id}.{topic.removeprefix('cim.')}"
 
 
 def _prefix(context: str) -> str:

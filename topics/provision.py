@@ -60,6 +60,7 @@ __all__ = [
     "apply",
     "cluster",
     "connect",
+    "ensure",
     "plan",
     "session_timeout_min_ms",
 ]
@@ -175,6 +176,24 @@ def plan(admin: Admin, catalogue: Catalogue, *, replicas: int | None = None) -> 
         ProvisionError: `broker_unavailable`, `broker_refused`, or `replicas_impossible` where
             there are fewer brokers than copies.
     """
+    return _compare(admin, catalogue.topics(), replicas)
+
+
+def ensure(admin: Admin, specs: Sequence[TopicSpec]) -> tuple[str, ...]:
+    """Create those of `specs` that are not there; give their names. Others are left as they are.
+
+    For topics that are no part of the catalogue: the side logs of a replay.
+
+    Raises:
+        ProvisionError: as `plan` and `apply`.
+    """
+    found = _compare(admin, specs, None)
+    missing = found.of("create")
+    apply(admin, Plan(found.cluster, missing + found.of("conflict")))
+    return tuple(row.topic.name for row in missing)
+
+
+def _compare(admin: Admin, specs: Sequence[TopicSpec], replicas: int | None) -> Plan:
     found = cluster(admin)
     copies = min(_REPLICAS_WANTED, found.brokers) if replicas is None else replicas
     if not 1 <= copies <= found.brokers:
@@ -185,7 +204,6 @@ def plan(admin: Admin, catalogue: Catalogue, *, replicas: int | None = None) -> 
             why=f"the cluster has {found.brokers} broker(s), and each holds one copy at most",
             fix="choose a number of replicas between 1 and the number of brokers",
         )
-    specs = catalogue.topics()
     settings = _settings(admin, [s.name for s in specs if s.name in found.topics])
     rows = tuple(_row(spec, found, settings.get(spec.name, {}), copies) for spec in specs)
     return Plan(found, rows)

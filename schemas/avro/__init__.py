@@ -10,16 +10,19 @@ depends on where the message lay.
 """
 
 from schemas.avro.codec import (
+    Provenance,
     WireFormatError,
     decode,
     encode_body,
     encode_fields,
     encode_provenance,
     frame,
+    split,
 )
 from schemas.avro.registry import Registered, SchemaFileError, fingerprint, registered
 
 __all__ = [
+    "Provenance",
     "Registered",
     "SchemaFileError",
     "WireFormatError",
@@ -30,4 +33,5 @@ __all__ = [
     "fingerprint",
     "frame",
     "registered",
+    "split",
 ]

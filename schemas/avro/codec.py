@@ -9,6 +9,7 @@ with its provenance, whichever version of n is the newest.
 """
 
 import io
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
@@ -27,10 +28,22 @@ _PRIMITIVES: Final = frozenset(
 _NAMED: Final = frozenset({"record", "enum", "fixed"})
 
 
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an event came from: the first field of every record."""
+
+    topic: str
+    partition: int
+    offset: int
+    message_id: str
+    source: str
+    index: int
+
+
 class WireFormatError(ValueError):
     """The bytes are not a record of a known schema in the Confluent wire format.
 
-    Raised by `decode`. Readers of a log report the record and go on.
+    Raised by `decode` and `split`. Readers of a log report the record and go on.
     """
 
 
@@ -129,3 +142,29 @@ def decode(value: bytes) -> tuple[str, dict[str, Any]]:
     if not isinstance(record, dict) or stream.tell() != len(value):
         raise WireFormatError(f"the bytes are not exactly one record of {schema.name}")
     return schema.name, record
+
+
+def split(value: bytes) -> tuple[Provenance, bytes]:
+    """Where the event came from, and all of the value that does not say so: frame and body.
+
+    Two events of equal parts are the same event, read from two places. Only what stands
+    before the body is looked at.
+
+    Raises:
+        WireFormatError: wrong first byte, or no provenance where it must be.
+    """
+    if len(value) < _HEADER_BYTES or value[:1] != _MAGIC:
+        raise WireFormatError("not in the Confluent wire format: the first byte is not zero")
+    reader = wire.Reader(value, _HEADER_BYTES)
+    try:
+        provenance = Provenance(
+            reader.string(),
+            reader.long(),
+            reader.long(),
+            reader.string(),
+            reader.string(),
+            reader.long(),
+        )
+    except ValueError as error:
+        raise WireFormatError("the record does not begin with its provenance") from error
+    return provenance, value[:_HEADER_BYTES] + value[reader.position :]

@@ -1,8 +1,9 @@
 """Avro's binary encoding of the few types that are written by hand.
 
-Lives here: bytes of longs, strings and arrays, from Python objects and from columns. Must
-not live here: knowledge of any record. Invariant: exactly the bytes that fastavro writes
-for the same data, so that either can be used for any part of a record.
+Lives here: bytes of longs, strings and arrays, from Python objects and from columns; and
+longs and strings back. Must not live here: knowledge of any record. Invariant: exactly the
+bytes that fastavro writes for the same data, so that either can be used for any part of a
+record.
 """
 
 import sys
@@ -83,3 +84,48 @@ def long_column(numbers: Int64Array) -> bytes:
         groups[:, position] = (zigzag >> (7 * position)) & 0x7F | 0x80
     groups[:, 5] = zigzag >> 35
     return long(len(numbers)) + groups.tobytes() + END
+
+
+# Ten groups of seven bits hold 64.
+_GROUPS_MAX: Final = 10
+
+
+class Reader:
+    """Reads longs and strings one after the other, beginning at `position` of `data`."""
+
+    __slots__ = ("_data", "position")
+
+    def __init__(self, data: bytes, position: int) -> None:
+        self._data = data
+        self.position = position
+
+    def long(self) -> int:
+        """An Avro int or long.
+
+        Raises:
+            ValueError: the data end inside it, or it is longer than any.
+        """
+        zigzag = 0
+        for group in range(_GROUPS_MAX):
+            if self.position >= len(self._data):
+                break
+            byte = self._data[self.position]
+            self.position += 1
+            zigzag |= (byte & 0x7F) << (7 * group)
+            if byte < 0x80:
+                return (zigzag >> 1) ^ -(zigzag & 1)
+        raise ValueError("no long ends here")
+
+    def string(self) -> str:
+        """An Avro string.
+
+        Raises:
+            ValueError: it is longer than the data, or not UTF-8.
+        """
+        size = self.long()
+        end = self.position + size
+        if size < 0 or end > len(self._data):
+            raise ValueError("no string ends here")
+        text = self._data[self.position : end].decode()
+        self.position = end
+        return text

@@ -18,6 +18,7 @@ from topics.catalogue.model import (
     Sizing,
     TopicSpec,
 )
+from topics.catalogue.specs import side_spec
 
 __all__ = [
     "VERBS",
@@ -29,4 +30,5 @@ __all__ = [
     "Sizing",
     "TopicSpec",
     "load_catalogue",
+    "side_spec",
 ]

@@ -182,3 +182,16 @@ def _shared(sizing: Sizing) -> Iterator[TopicSpec]:
         config={"cleanup.policy": "compact", **_COMPACTED},
         writers=frozenset({"connector"}),
     )
+    yield TopicSpec(
+        name=naming.REPLAY_RUNS,
+        purpose="changelog",
+        partitions=1,  # one record per replay
+        config={"cleanup.policy": "compact", **_COMPACTED},
+        writers=frozenset({"operator"}),
+    )
+
+
+def side_spec(spec: TopicSpec, replay_id: str) -> TopicSpec:
+    """The side log of a replay: like the log it stands for, written by the operator alone."""
+    name = naming.replayed(replay_id, spec.name)
+    return replace(spec, name=name, writers=frozenset({"operator"}))
