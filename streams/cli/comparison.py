@@ -16,7 +16,7 @@ from rich.text import Text
 from schemas.errors import CODES
 from schemas.times import from_epoch_ms
 from streams.processors.replay.differences import KINDS, Rejections, Row
-from streams.runtime.replay import Plan, Run
+from streams.runtime.replay import INTO_LOG, INTO_SIDE, Plan, Run
 
 _HEADINGS: Final = {
     "same": "same",
@@ -24,6 +24,7 @@ _HEADINGS: Final = {
     "different": "different",
     "log_only": "log only",
 }
+DESTINATIONS: Final = {INTO_SIDE: "its side logs", INTO_LOG: "the log"}
 _NONE: Final = "·"
 
 
@@ -70,10 +71,11 @@ def _rejections(rejections: Sequence[Rejections]) -> Table:
 
 
 def document(
-    plan: Plan, rows: Sequence[Row], rejections: Sequence[Rejections]
+    plan: Plan, run: Run | None, rows: Sequence[Row], rejections: Sequence[Rejections]
 ) -> dict[str, object]:
-    """The same as JSON. Ranges end behind their last offset."""
+    """The same as JSON, with the id of the replay that is to write. Ranges exclude their end."""
     return {
+        "replay": run.id if run else None,
         "interface": plan.interface,
         "ranges": {str(at): list(span) for at, span in sorted(plan.ranges.items())},
         "notes": list(plan.notes),
@@ -91,7 +93,7 @@ def document(
 
 def show_run(console: Console, run: Run) -> None:
     """What a finished replay wrote."""
-    text = f"replay {run.id}: {run.events:,} events into the {run.into}"
+    text = f"replay {run.id}: {run.events:,} events into {DESTINATIONS[run.into]}"
     if run.rejections:
         text += f", {run.rejections:,} rejections"
     if run.refused:

@@ -141,6 +141,7 @@ def replay(
         if known is not None:
             _require_same(known, interface, into, asked)
             if known.finished_ms:
+                _say("It was finished before: nothing is left to do.", output)
                 _tell(known, output)
                 return
             plan = again(reader, aim.catalogue, interface, known.spans())
@@ -169,12 +170,12 @@ def _perform(
             require_logs_kept(plan, job.logs(), _now_ms())
         with bar.shown():
             job.run()
-        rows = job.differences.rows()
+        rows, rejections = job.differences.rows(), job.differences.rejections()
         if output is Form.JSON:
             with pipe_may_close():
-                sys.stdout.write(to_json(document(plan, rows, job.differences.rejections())) + "\n")
+                sys.stdout.write(to_json(document(plan, run, rows, rejections)) + "\n")
         else:
-            show(wide_console(), plan, rows, job.differences.rejections())
+            show(wide_console(), plan, rows, rejections)
         if run is None:
             _say("Dry run: nothing was written.", output)
             return 0 if all(row.equal for row in rows) else EXIT_PENDING
@@ -185,6 +186,7 @@ def _perform(
         if not yes and not typer.confirm(_question(run, lacking), err=True):
             _say("Nothing was written.", output)
             return EXIT_FAILED
+        _say(f"Writing as replay {run.id}; if it is interrupted, that id goes on.", output)
         with bar.shown(), _mishaps_told(run.id):
             _tell(_write(aim, job, run), output)
     return 0

@@ -29,7 +29,7 @@ class RunMismatchError(OperatorError):
         super().__init__(
             "replay_id_used",
             what=f"the replay {run.id} is another one: its {differs} is not the one asked for",
-            why=f"it goes over {run.range_text()} into the {run.into}",
+            why=f"it goes over {run.range_text()}, --into {run.into}",
             fix="take another --id; to go on with that one, repeat its command or name only "
             "--interface, --id and --into",
             exit_code=EXIT_CONFIG,

@@ -12,7 +12,9 @@ from schemas.avro import (
     encode_fields,
     encode_provenance,
     frame,
+    split,
 )
+from schemas.avro.codec import Provenance
 from schemas.avro.registry import newest, registered
 
 PROVENANCE: dict[str, Any] = {
@@ -126,3 +128,24 @@ def test_the_codec_writes_what_fastavro_writes() -> None:
     whole = io.BytesIO()
     schemaless_writer(whole, newest("EndDeviceEvent").parsed, {"provenance": PROVENANCE, **EVENT})
     assert whole.getvalue() == provenance() + encode_body("EndDeviceEvent", EVENT)
+
+
+def test_split_gives_the_provenance_and_all_that_does_not_depend_on_it() -> None:
+    head, body = frame("EndDeviceEvent"), encode_body("EndDeviceEvent", EVENT)
+    found, rest = split(head + provenance() + body)
+    assert found == Provenance("cim.i7.inbound", 3, 1 << 40, "m-1", "HES-1", 2)
+    assert rest == head + body
+    elsewhere = encode_provenance("cim.i7.inbound", 0, -1, "m-1 \u00e9", "", 0)
+    assert split(head + elsewhere + body)[1] == rest
+
+
+@pytest.mark.parametrize("end", range(5 + len(provenance())))
+def test_bytes_that_end_before_the_provenance_does_are_no_event(end: int) -> None:
+    with pytest.raises(WireFormatError):
+        split((frame("EndDeviceEvent") + provenance())[:end])
+
+
+@pytest.mark.parametrize("tail", [b"\xff" * 20, b"\x01", b"\x02\xff", b"\x7f\x00"])
+def test_a_provenance_of_other_bytes_is_no_event(tail: bytes) -> None:
+    with pytest.raises(WireFormatError):
+        split(frame("EndDeviceEvent") + tail)

@@ -41,6 +41,16 @@ def test_a_parallel_context_comes_first() -> None:
     assert naming.current_log("I2", "Assets", "TESTING") == "cim.testing.i2.assets.current"
 
 
+def test_a_side_log_of_a_replay_is_named_like_the_log_and_no_topic_of_the_catalogue(
+    catalogue: Catalogue,
+) -> None:
+    names = {spec.name for spec in catalogue.topics()}
+    side = {naming.replayed("x-1", name) for name in names}
+    assert naming.replayed("x-1", "cim.i7.meter-readings") == "cim.replay-x-1.i7.meter-readings"
+    assert len(side) == len(names)
+    assert not side & names
+
+
 def test_every_name_of_the_catalogue_is_a_legal_topic_name(catalogue: Catalogue) -> None:
     legal = re.compile(r"[a-z0-9.-]{1,249}")
     assert all(legal.fullmatch(spec.name) for spec in catalogue.topics())
