@@ -8,7 +8,9 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -47,7 +49,8 @@ from tests.integration.replay_rig import (
     reading,
     written,
 )
-from topics import naming
+from topics import naming, provision
+from topics.catalogue import side_spec
 
 pytestmark = pytest.mark.integration
 
@@ -209,6 +212,26 @@ def write_raw(kafka: str, output: Output) -> None:
     producer.close()
 
 
+def test_an_event_behind_a_transaction_that_is_still_open_is_not_missing(rig: Rig) -> None:
+    """Readers do not see it before that transaction ends; to write it again would be wrong."""
+    source = new_source()
+    rig.send([reading(number, source) for number in range(20)])
+    open_ = TransactionalProducer(KafkaSettings(rig.kafka), f"test-{uuid.uuid4()}")
+    open_.reset()
+    open_.begin()
+    for at in rig.bounds(LOG):
+        open_.produce(Output(LOG, b"k", b"v", (), at.partition), None)
+    rig.process()
+    ending = Timer(2.0, open_.abort)
+    ending.start()
+
+    code, logs = rig.compared()
+
+    ending.join()
+    open_.close()
+    assert (code, counts(logs[LOG])) == (0, [20, 0, 0, 0])
+
+
 # ---------------------------------------------------------------------------- into side logs
 
 
@@ -237,6 +260,25 @@ def test_side_logs_hold_the_whole_range_once_under_the_id(rig: Rig) -> None:
         naming.REPLAY_RUNS,
     }
     assert not [at for at in rig.ends() if "outbound" in at.topic and "replay-" in at.topic]
+
+
+def test_an_event_that_the_broker_refuses_is_rejected_alone(rig: Rig) -> None:
+    source, replay_id = new_source(), new_id()
+    many = m.full_meter("large", m.values(1, 500), m.times(500))
+    large = m.envelope(m.meter_readings([many]), message_id="m-large", source=source)
+    rig.send([reading(0, source), large, *(reading(number, source) for number in range(1, 50))])
+    rig.process()
+    (log,) = [spec for spec in CATALOGUE.topics() if spec.name == LOG]
+    narrow = replace(log, config={**log.config, "max.message.bytes": "2000"})
+    provision.ensure(provision.connect(rig.kafka), [side_spec(narrow, replay_id)])
+
+    done = written(rig.replay("--into", "side", "--id", replay_id, "--yes"))
+
+    assert (done["events"], done["rejections"], done["refused"]) == (50, 1, 1)
+    assert rig.ids(side(replay_id, LOG), source) == {event_id(n): 1 for n in range(50)}
+    (rejected,) = rig.records(side(replay_id, "cim.i7.rejected"), source)
+    assert dict(rejected.headers)["cimstream_code"] == b"produce_refused"
+    assert rejected.value == large
 
 
 def test_what_was_done_is_one_audit_record_without_payload(rig: Rig) -> None:

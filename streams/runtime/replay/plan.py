@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from schemas.times import from_epoch_ms
-from streams.engine.record import TopicPartition
+from streams.engine.record import Record, TopicPartition
 from streams.processors.intake import NAME as INTAKE
 from streams.runtime.reading import Range, TopicReader
 from topics import Catalogue, TopicSpec, naming
@@ -70,7 +70,8 @@ def resolve(reader: TopicReader, catalogue: Catalogue, wanted: Wanted) -> Plan:
     ranges: dict[TopicPartition, Range] = {}
     for at, span in begun.items():
         end = min(ends[at].end, done.get(at, 0))
-        if end < ends[at].end:
+        # Offsets alone tell nothing: they may be a transaction's own records.
+        if _first(reader, at, Range(max(span.start, end), ends[at].end)) is not None:
             notes.append(f"{at}: what lies at {end} and behind it is still intake's work")
         ranges[at] = Range(span.start, end)
     return _planned(reader, catalogue, wanted.interface, ranges, kept, notes)
@@ -175,6 +176,10 @@ def _from_time(
     return list(reader.starts_at(ranges, time_ms).items())
 
 
+def _first(reader: TopicReader, at: TopicPartition, span: Range) -> Record | None:
+    return next(reader.records({at: span}), None)
+
+
 def _gone(at: TopicPartition, start: int) -> str:
     return f"{at} begins at {start}: what lay before it, retention has removed"
 
@@ -187,12 +192,11 @@ def _planned(
     kept: Mapping[TopicPartition, Range],
     notes: list[str],
 ) -> Plan:
-    firsts: dict[TopicPartition, int] = {}
-    for at, span in ranges.items():
-        records = reader.records({at: span})
-        first = next(records, None)
-        if first is not None:
-            firsts[at] = first.timestamp_ms
+    firsts = {
+        at: first.timestamp_ms
+        for at, span in ranges.items()
+        if (first := _first(reader, at, span)) is not None
+    }
     if not firsts:
         raise OperatorError(
             "range_empty",
