@@ -11,15 +11,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from connectors.inbound import UnknownInterfaceError
+from streams.cli.bar import Bar
 from streams.cli.comparison import document, run_document, show, show_run
 from streams.cli.errors import EXIT_PENDING
 from streams.cli.lines import pipe_may_close, wide_console
@@ -52,8 +52,6 @@ from topics import naming, provision
 from topics.errors import EXIT_CONFIG, EXIT_FAILED, EXIT_UNAVAILABLE, OperatorError
 
 _ID: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
-# A bar that is drawn more often than this many records only takes time.
-_DRAWN_EVERY: Final = 100
 
 
 class Into(StrEnum):
@@ -137,7 +135,8 @@ def replay(
     asked = _asked(since, from_ or [], until)
     with TopicReader(aim.kafka) as reader:
         require_topics(reader, interface)
-        known = read_run(reader, replay_id) if replay_id else None
+        # Not waiting for what a killed one left open: behind the fence it is read again.
+        known = read_run(reader, replay_id, settled=False) if replay_id else None
         if known is not None:
             _require_same(known, interface, into, asked)
             if known.finished_ms:
@@ -149,25 +148,32 @@ def replay(
             plan = resolve(
                 reader, aim.catalogue, _wanted(reader, interface, since, from_ or [], until)
             )
-        with _mishaps_told(known.id if known else ""):
-            run = None if into is None else known or _new(plan, into, replay_id, asked)
-            raise typer.Exit(_perform(aim, reader, plan, run, output, yes=yes))
+        run = None if into is None else known or _new(plan, into, replay_id, asked)
+        with _mishaps_told(run.id if run else ""):
+            order = _Order(plan, run, output, begun=known is not None, yes=yes)
+            raise typer.Exit(_perform(aim, reader, order))
 
 
-def _perform(
-    aim: Target,
-    reader: TopicReader,
-    plan: Plan,
-    run: Run | None,
-    output: Form,
-    *,
-    yes: bool,
-) -> int:
-    """Rehearse, show, ask, write; give the exit status. No run: only rehearse and show."""
-    bar = _Bar()
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What is to be done. No run: a dry run. `begun`: it was interrupted and goes on."""
+
+    plan: Plan
+    run: Run | None
+    output: Form
+    begun: bool
+    yes: bool
+
+
+def _perform(aim: Target, reader: TopicReader, order: _Order) -> int:
+    """Rehearse, show, ask, write; give the exit status."""
+    plan, run, output = order.plan, order.run, order.output
+    bar = Bar()
     with rehearsal(plan, aim.catalogue, aim.kafka, reader, bar) as job:
         if run is not None and run.into == INTO_LOG:
             require_logs_kept(plan, job.logs(), _now_ms())
+        if run is not None and order.begun:
+            _settle(aim, run)
         with bar.shown():
             job.run()
         rows, rejections = job.differences.rows(), job.differences.rejections()
@@ -180,16 +186,26 @@ def _perform(
             _say("Dry run: nothing was written.", output)
             return 0 if all(row.equal for row in rows) else EXIT_PENDING
         lacking = sum(row.count("missing") + row.count("different") for row in rows)
-        if run.into == INTO_LOG and not lacking and not run.events:
+        if run.into == INTO_LOG and not lacking and not order.begun:
             _say("The log lacks nothing of this range: nothing was written.", output)
             return 0
-        if not yes and not typer.confirm(_question(run, lacking), err=True):
+        if not order.yes and not typer.confirm(_question(run, lacking), err=True):
             _say("Nothing was written.", output)
             return EXIT_FAILED
         _say(f"Writing as replay {run.id}; if it is interrupted, that id goes on.", output)
-        with bar.shown(), _mishaps_told(run.id):
-            _tell(_write(aim, job, run), output)
+        with bar.shown():
+            written = _write(aim, job, run)
+        _tell(written, output)
     return 0
+
+
+def _settle(aim: Target, run: Run) -> None:
+    """End the transaction that the interrupted run left open: reading would wait for it."""
+    transactions = TransactionalProducer(aim.kafka, transactional_id(run))
+    try:
+        transactions.reset()
+    finally:
+        transactions.close()
 
 
 def _write(aim: Target, job: Rehearsal, run: Run) -> Run:
@@ -355,31 +371,6 @@ def _mishaps_told(replay_id: str) -> Iterator[None]:
             fix=f"look at the cluster; then {go_on}",
             exit_code=EXIT_UNAVAILABLE,
         ) from error
-
-
-class _Bar:
-    """How far a replay is, where a person looks on."""
-
-    def __init__(self) -> None:
-        self._progress: Progress | None = None
-
-    @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Draw it meanwhile."""
-        console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        with Progress(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        ) as self._progress:
-            self._progress.add_task("")
-            yield
-        self._progress = None
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        """A `streams.runtime.replay.Progress`."""
-        if self._progress is not None and done % _DRAWN_EVERY == 0:
-            task = self._progress.task_ids[0]
-            self._progress.update(task, description=stage, completed=done, total=total)
 
 
 def _now_ms() -> int:

@@ -111,15 +111,17 @@ class Run:
         return cls(**data)
 
 
-def read_run(reader: TopicReader, replay_id: str) -> Run | None:
-    """The newest record of a replay, up to the high watermark; None where there is none.
+def read_run(reader: TopicReader, replay_id: str, *, settled: bool = True) -> Run | None:
+    """The newest record of a replay; None where there is none.
+
+    `settled`: up to the high watermark, waiting for transactions that are open.
 
     Raises:
         OperatorError: `broker_unreachable`.
     """
     at = TopicPartition(naming.REPLAY_RUNS, 0)
     found = None
-    for record in reader.records(reader.bounds([at], committed=False)):
+    for record in reader.records(reader.bounds([at], committed=not settled)):
         if record.key == replay_id.encode() and record.value is not None:
             found = record.value
     return None if found is None else Run.parse(found)

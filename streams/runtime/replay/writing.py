@@ -32,7 +32,7 @@ from streams.processors.replay import IntoLog, IntoSide, Outlet, Remaining
 from streams.runtime.audit import audit_record
 from streams.runtime.replay.job import Rehearsal
 from streams.runtime.replay.passage import Passage, chunks
-from streams.runtime.replay.runs import INTO_LOG, Run, read_run
+from streams.runtime.replay.runs import INTO_LOG, Run, RunMismatchError, read_run
 from topics import TopicSpec, naming
 from topics.catalogue import side_spec
 
@@ -113,6 +113,8 @@ class _Writing:
         known = read_run(self._rehearsal.reader, self.run.id)
         if known is not None:
             known.require_same(self.run)
+            if known.ranges != self.run.ranges:  # begun by another process meanwhile
+                raise RunMismatchError(known, "range")
             self.run = known
             return
         self._transactions.begin()
