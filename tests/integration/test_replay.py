@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import shlex
 import subprocess
 import time
@@ -17,7 +19,7 @@ import pytest
 from schemas.avro import encode_provenance, split
 from schemas.times import from_epoch_ms
 from streams.demo import messages as m
-from streams.engine.errors import FencedError
+from streams.engine.errors import FencedError, UnknownOutcomeError
 from streams.engine.kafka import KafkaSettings, TransactionalProducer
 from streams.engine.ports import Origin
 from streams.engine.record import Output, Record, TopicPartition
@@ -234,6 +236,28 @@ def test_an_event_behind_a_transaction_that_is_still_open_is_not_missing(rig: Ri
     assert (code, counts(logs[LOG])) == (0, [20, 0, 0, 0])
 
 
+@pytest.mark.parametrize(("answer", "code", "events"), [(b"n\n", 1, 0), (b"y\n", 0, 1)])
+def test_a_person_is_asked_before_anything_is_written(
+    rig: Rig, answer: bytes, code: int, events: int
+) -> None:
+    source, replay_id = new_source(), new_id()
+    rig.send([reading(0, source)])
+    rig.process(lost={event_id(0)})
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "replay", "-i", "I7", *rig.range(), "--into", "log", "--id", replay_id]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment(rig.kafka),
+    ) as process:  # fmt: skip
+        os.write(ours, answer)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == code, err.decode()
+    assert f"Append 1 events to the log, as replay {replay_id}?" in (out + err).decode()
+    assert rig.ids(LOG, source).total() == events
+
+
 # ---------------------------------------------------------------------------- into side logs
 
 
@@ -447,6 +471,40 @@ def test_of_two_replays_that_mend_one_log_at_once_the_later_one_does_it_alone(ri
 def begun(rig: Rig) -> dict[TopicPartition, int]:
     ends = rig.bounds(INBOUND)
     return {at: start for at, start in rig.starts.items() if start < ends[at].end}
+
+
+class Unheard(TransactionalProducer):
+    """A producer of whose commits one is made, but its answer is lost."""
+
+    def __init__(self, settings: KafkaSettings, name: str, which: int) -> None:
+        super().__init__(settings, name)
+        self._left = which
+
+    def commit(self) -> None:
+        super().commit()
+        self._left -= 1
+        if self._left == 0:
+            raise UnknownOutcomeError("no answer in time")
+
+
+@pytest.mark.parametrize("which", [1, 2, 3], ids=["the run", "its events", "its end"])
+def test_after_an_unheard_commit_a_replay_goes_on_from_what_kafka_says(
+    rig: Rig, which: int
+) -> None:
+    source = new_source()
+    rig.send([reading(number, source) for number in range(10)])
+    rig.process(lost={event_id(number) for number in range(5)})
+    settings = KafkaSettings(rig.kafka)
+    with TopicReader(settings) as reader:
+        plan = resolve(reader, CATALOGUE, Wanted("I7", places=begun(rig)))
+        run = new_run(plan)
+        with rehearsal(plan, CATALOGUE, settings, reader, lambda *_: None) as job:
+            job.run()
+            done = write(job, run, Unheard(settings, transactional_id(run), which))
+
+    assert done.events == 5
+    assert rig.ids(LOG, source) == {event_id(number): 1 for number in range(10)}
+    assert len([r for r in committed(rig.kafka, naming.AUDIT) if r.key == run.id.encode()]) == 1
 
 
 def test_what_came_into_the_log_after_the_comparison_is_not_written_again(rig: Rig) -> None:

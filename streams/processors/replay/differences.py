@@ -11,8 +11,8 @@ sent or redriven again has others.
 Invariant: of an event that the log has with the same content, `wanted` is never true; of one
 that is expected twice (its message came again after the horizon) only for the first.
 
-Everything is kept in a local store, about 110 bytes on disk for each expected event, so that
-memory does not grow with the range.
+Everything is kept in a local store, so that memory does not grow with the range: about 200
+bytes on disk for each expected event (measured with 18,000: 210, the store's own log included).
 """
 
 from __future__ import annotations
