@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from streams.engine.errors import EngineError, FatalError, RefusedError
 from streams.engine.events import RecordRejected, Telemetry
-from streams.engine.ports import Origin, Reader, State, Transactions
+from streams.engine.ports import Origin, Produce, Reader, Values
 from streams.engine.processor import Context, Processor
 from streams.engine.record import Record, TopicPartition
 from streams.engine.task import Task
@@ -41,8 +41,8 @@ class Execution:
     def __init__(
         self,
         processor: Processor[object],
-        log: Transactions,
-        state: State,
+        log: Produce,
+        state: Values,
         reader: Reader,
         telemetry: Telemetry,
     ) -> None:

@@ -125,21 +125,25 @@ class Input(Protocol):
         """Go silent, without a last word to the listener or the group. Idempotent."""
 
 
-class Transactions(Protocol):
+class Produce(Protocol):
+    """Where outputs are put: all that running a record asks of a transaction."""
+
+    def produce(self, output: Output, origin: Origin | None, /) -> None:
+        """Take `output`, made on behalf of `origin`.
+
+        Raises:
+            RefusedError: too large for the client to send at all.
+            TransientError: no room to queue it in time.
+        """
+
+
+class Transactions(Produce, Protocol):
     """The only owner of a transactional producer."""
 
     transactional_id: str
 
     def begin(self) -> None:
         """Start a transaction. Raises TransientError: the broker did not answer."""
-
-    def produce(self, output: Output, origin: Origin | None) -> None:
-        """Put a record into the open transaction, on behalf of `origin`.
-
-        Raises:
-            RefusedError: too large for the client to send at all.
-            TransientError: no room to queue it in time.
-        """
 
     def send_offsets(self, offsets: Mapping[TopicPartition, Position], group: object) -> None:
         """Bind next input offsets, each with its note, to the transaction."""
@@ -222,15 +226,19 @@ Writes = Mapping[TopicPartition, Mapping[bytes, bytes | None]]
 """Per changelog partition: key to value, None deletes."""
 
 
-class State(Protocol):
+class Values(Protocol):
+    """What a processor may ask of the state."""
+
+    def get(self, store: TopicPartition, key: bytes) -> bytes | None:
+        """Present value of `key` in the store of that changelog partition."""
+
+
+class State(Values, Protocol):
     """The slot's local database: the fold of each changelog partition up to its checkpoint.
 
     Any call raises FatalError where the database is found damaged; it is then removed when
     it is opened next, and restored.
     """
-
-    def get(self, store: TopicPartition, key: bytes) -> bytes | None:
-        """Present value of `key` in the store of that changelog partition."""
 
     def checkpoint(self, store: TopicPartition) -> int | None:
         """Changelog offset up to which (exclusive) the store holds the fold; None if empty."""

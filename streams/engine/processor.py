@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from streams.engine.ports import Reader, State
+from streams.engine.ports import Reader, Values
 from streams.engine.record import Output, Record, TopicPartition
 
 P = TypeVar("P")
@@ -104,7 +104,7 @@ class Context:
     __slots__ = ("_buffer", "_counts", "_reader", "_state", "_stores", "_writes", "outputs")
 
     def __init__(
-        self, stores: Mapping[str, TopicPartition], buffer: Buffer, state: State, reader: Reader
+        self, stores: Mapping[str, TopicPartition], buffer: Buffer, state: Values, reader: Reader
     ) -> None:
         self._stores = stores
         self._buffer = buffer

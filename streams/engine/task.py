@@ -18,7 +18,7 @@ from typing import Final
 
 from streams.engine.errors import StateLostError
 from streams.engine.note import LogEnd, Note
-from streams.engine.ports import Delivered, Position, Reader, State
+from streams.engine.ports import Delivered, Position, Reader, Values
 from streams.engine.processor import COUNTERS, Buffer, Context, StoreSpec
 from streams.engine.record import TopicPartition
 
@@ -80,11 +80,11 @@ class Task:
             raise ValueError(f"task {self.source} cannot go from {self.phase} to {phase}")
         self.phase = phase
 
-    def context(self, state: State, reader: Reader) -> Context:
+    def context(self, state: Values, reader: Reader) -> Context:
         """A context for one record of this task."""
         return Context(self.stores, self.buffer, state, reader)
 
-    def settle_counts(self, state: State) -> None:
+    def settle_counts(self, state: Values) -> None:
         """Turn the counts of the transaction into writes of the counters store."""
         store = self.stores.get(COUNTERS)
         if store is None or not self.buffer.counts:

@@ -29,7 +29,7 @@ from streams.processors.intake import Intake
 from streams.processors.intake.understand import Refused, Understood
 from streams.runtime.reading import Range, TopicReader
 from streams.runtime.sending import Sender
-from streams.runtime.wiring import MonotonicClock
+from streams.runtime.wiring import MachineClock
 from tests.integration.data_rig import Done, cimstream
 from topics import load_catalogue
 
@@ -113,7 +113,7 @@ class Rig:
             reader=RecordReader(kafka, "reader"),
             state=RocksState(self.folder / uuid.uuid4().hex),
             telemetry=_Silent(),
-            clock=MonotonicClock(),
+            clock=MachineClock(),
             limits=Limits(),
         )
         worker.start()

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from streams.engine.kafka import KafkaSettings, RecordReader
-from streams.engine.ports import Reader, State
+from streams.engine.ports import Produce, Reader, State
 from streams.engine.record import Record, TopicPartition
 from streams.engine.rocks import RocksState
 from streams.processors.intake import Intake
@@ -33,7 +33,7 @@ from streams.processors.replay import (
     Replay,
 )
 from streams.runtime.reading import Range, TopicReader
-from streams.runtime.replay.passage import Layers, NoOutputs, Passage, Produce, chunks
+from streams.runtime.replay.passage import Layers, NoOutputs, Passage, chunks
 from streams.runtime.replay.plan import Plan
 from topics import Catalogue, TopicSpec
 

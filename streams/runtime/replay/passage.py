@@ -7,12 +7,12 @@ of marks. Must not live here: where outputs go (the outlet of the processor), tr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from streams.engine.errors import RefusedError
 from streams.engine.events import Event, RecordRejected
 from streams.engine.execution import Execution
-from streams.engine.ports import Origin, Reader, State, Transactions, Writes
+from streams.engine.ports import Origin, Position, Produce, Reader, State, Writes
 from streams.engine.processor import Processor
 from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.task import Task
@@ -21,13 +21,6 @@ from streams.processors.replay import Replay
 # As many as the engine takes in a turn; at most about its bytes, too.
 _CHUNK_RECORDS: Final = 500
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
-
-
-class Produce(Protocol):
-    """Where a pass puts its outputs: one method of `streams.engine.ports.Transactions`."""
-
-    def produce(self, output: Output, origin: Origin | None, /) -> None:
-        """Take `output`, made on behalf of `origin`."""
 
 
 class NoOutputs:
@@ -69,34 +62,18 @@ class Layers:
             self._above |= writes.keys()
         self._state.apply(writes, checkpoints)
 
-    def checkpoint(self, store: TopicPartition) -> int | None:
-        """As below."""
-        return self._state.checkpoint(store)
-
-    def items(self, store: TopicPartition) -> Iterator[tuple[bytes, bytes]]:
-        """As below."""
-        return self._state.items(store)
-
-    def wipe(self, store: TopicPartition) -> None:
-        """As below."""
-        self._state.wipe(store)
-
-    def close(self) -> None:
-        """Nothing of its own."""
-
 
 class Passage:
     """One pass. What it did is kept by `settle` or undone by `drop`."""
 
-    def __init__(self, processor: Replay, state: State, reader: Reader, produce: Produce) -> None:
+    def __init__(self, processor: Replay, state: Layers, reader: Reader, produce: Produce) -> None:
         self._processor = processor
         self._state = state
         self._reader = reader
         self._refusals = _Refusals()
         self._execution = Execution(
             cast(Processor[object], processor),
-            # All that an execution asks of a transaction is to take records.
-            cast(Transactions, produce),
+            produce,
             state,
             reader,
             self._refusals,
@@ -123,7 +100,9 @@ class Passage:
             task = self._tasks.get(record.source)
             if task is None:
                 stores = self._processor.inputs[record.topic]
-                task = self._tasks[record.source] = Task(record.source, record.offset, stores)
+                task = self._tasks[record.source] = Task(
+                    record.source, Position(record.offset), stores
+                )
             self._execution.run(task, record, prepared)
 
     def settle(self) -> None:

@@ -80,7 +80,7 @@ class Driver:
             for s in self.intake.inputs[self.topic]
         }
         buffer = Buffer()
-        context = Context(stores, buffer, self._state, self)  # type: ignore[arg-type]
+        context = Context(stores, buffer, self._state, self)
         self.intake.process(record, prepared, context)
         context.accept()
         for store, writes in buffer.writes.items():

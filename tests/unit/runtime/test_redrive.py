@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import Event
 from types import SimpleNamespace
 
@@ -66,6 +66,9 @@ class Log:
 
     def send_offsets(self, offsets: Mapping[TopicPartition, Position], group: object) -> None:
         raise AssertionError("a redrive has no offsets")
+
+    def clear(self, transactional_ids: Sequence[str]) -> Mapping[str, str]:
+        raise AssertionError("a redrive ends nobody else's transactions")
 
     def delivered(self) -> Mapping[TopicPartition, Delivered]:
         return {}
