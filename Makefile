@@ -17,8 +17,10 @@ setup: $(STAMP)  ## the virtual environment .venv, from requirements.lock
 demo: $(STAMP)  ## a Kafka, the pipeline, a stream of messages, and a table that reconciles them
 	@$(BIN)/cimstream demo
 
+# Two files at a time, each process with a Kafka of its own: most of such a test is waiting. One at
+# a time on a cluster that was named, because `intake` is one group there.
 test: lint  ## lint, then every test, on a real Kafka
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --dist loadfile -n $(if $(CIMSTREAM_BOOTSTRAP),0,2)
 
 test-quick: $(STAMP)  ## the tests that need no Kafka
 	@$(BIN)/python -m pytest -m "not integration and not chaos and not slow"

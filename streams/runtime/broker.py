@@ -91,13 +91,13 @@ def up(settings: BrokerSettings) -> BrokerInfo:
         BrokerError: `java_missing`, `java_too_old`, `maven_missing`, `jars_unavailable`,
             `port_in_use`, `folder_foreign`, `broker_busy`, `start_failed`.
     """
-    if (running := status(settings)) is not None:
+    if (running := _answering(settings)) is not None:
         return running
     _check_folder(settings.data_folder)
     java = jars.require_java()
     libraries = jars.require_jars(settings.cache_folder)
     with _locked(settings.data_folder):
-        if (running := status(settings)) is not None:
+        if (running := _answering(settings)) is not None:
             return running
         folder = settings.data_folder.absolute()
         if (before := _read_state(folder)) is not None:
@@ -111,6 +111,16 @@ def up(settings: BrokerSettings) -> BrokerInfo:
             process.end(state.pid, state.token, orderly=False)
             raise
         return _info(settings, state)
+
+
+def _answering(settings: BrokerSettings) -> BrokerInfo | None:
+    """The local broker, if it runs and answers: one just killed still runs for a moment."""
+    state = _read_state(settings.data_folder)
+    if state is None:
+        return None
+    if not await_answer(state.port, lambda: not process.is_ours(state.pid, state.token)):
+        return None
+    return status(settings)
 
 
 def down(settings: BrokerSettings, *, keep_data: bool = False) -> BrokerInfo | None:

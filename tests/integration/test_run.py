@@ -39,7 +39,7 @@ class Run:
 
     def __init__(self, bootstrap: str, folder: Path, *arguments: str, **variables: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "run", "--http-port", "0",
+            [sys.executable, "-m", "streams.cli", "run", "--interface", "I7", "--http-port", "0",
              "--state-folder", str(folder), *arguments],
             env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap, **variables},
             stderr=subprocess.PIPE,
@@ -145,7 +145,7 @@ def test_each_message_takes_effect_once_while_workers_are_killed_hard(
     seed = random.randrange(1_000_000)
     chance = random.Random(seed)
     source = new_source()
-    subject = run("--interface", "I7")
+    subject = run()
     for part in range(4):
         worker = subject.await_event("worker started")
         send(kafka, tmp_path, source, range(part * 100, part * 100 + 150))  # 50 of them again
