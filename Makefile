@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick chaos lint bench docs lock clean
+.PHONY: help setup demo test test-quick chaos fuzz lint bench docs lock clean
 
 help:  ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test-quick: $(STAMP)  ## the tests that need no Kafka
 
 chaos: $(STAMP)  ## faults of every kind against the guarantee, 10 minutes (LONG=1: three brokers, much longer)
 	@$(BIN)/python -m tests.chaos $(if $(LONG),--long)
+
+fuzz: $(STAMP)  ## a million mutated messages through the XML edge; FUZZ="--count 10000 --seed 2" for others
+	@nice $(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(STAMP)  ## ruff, mypy and the import contracts
 	@$(BIN)/ruff check .

@@ -51,12 +51,18 @@ CODES: Final[Mapping[str, ErrorCode]] = MappingProxyType(
 )
 
 
+# A path consists of the sender's names, which may be as long as a message; it becomes a
+# record header and a line of a reply. 64 levels of 15 characters.
+XPATH_CHARS_MAX: Final = 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One fault at one place of one message.
 
     `detail` says which element, limit or name is meant and carries no payload value;
-    `xpath` is a path of local names ("/RequestMessage/Header/Verb"), `line` counts from 1.
+    `xpath` is a path of local names ("/RequestMessage/Header/Verb"), cut where it is longer
+    than `XPATH_CHARS_MAX`; `line` counts from 1.
 
     Raises:
         ValueError: `code` is not in `CODES` (a mistake of the caller, not of the message).
@@ -70,6 +76,8 @@ class Problem:
     def __post_init__(self) -> None:
         if self.code not in CODES:
             raise ValueError(f"{self.code!r} is not a code of schemas/errors.toml")
+        if self.xpath is not None and len(self.xpath) > XPATH_CHARS_MAX:
+            object.__setattr__(self, "xpath", f"{self.xpath[: XPATH_CHARS_MAX - 1]}…")
 
     @property
     def definition(self) -> ErrorCode:

@@ -34,12 +34,14 @@ class RejectedObject:
     """One object of the payload that takes no effect.
 
     `index` is its position among the elements of the payload, from 0; `element` its XML with
-    every namespace declaration it needs.
+    every namespace declaration it needs. `namespace` is the payload's; the object itself may be
+    in another, or in none, which is what is then wrong with it.
     """
 
     index: int
     problems: tuple[Problem, ...]
     element: bytes
+    namespace: str
 
 
 @dataclass(slots=True)

@@ -5,12 +5,13 @@ Invariant: items are numbered in the order of the payload, from 0, without gaps.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from lxml import etree
 
 from schemas.profiles.model import Item, Outcome, RejectedObject
-from schemas.profiles.places import Findings
+from schemas.profiles.places import Findings, Paths
 from schemas.profiles.validation import ObjectSchema
 
 
@@ -38,11 +39,11 @@ def read_objects(
         MessageError: `noun_unknown`, from `schema`.
     """
     namespace = schema.namespace_of(payload)
-    outcome = Outcome()
+    outcome, paths = Outcome(), Paths(payload)
     for position, element in enumerate(payload):
-        problems = schema.problems(element, namespace)
+        findings = Findings(element, partial(paths.of_child, position))
+        problems = schema.problems(element, namespace, findings)
         if element.tag == carrier and not problems:
-            findings = Findings()
             drafts = read(element, findings)
             problems = tuple(findings.problems)
             if not problems:
@@ -51,6 +52,7 @@ def read_objects(
         if element.tag == carrier or problems:
             outcome.objects += 1
         if problems:
-            xml = etree.tostring(element, with_tail=False)
-            outcome.rejected.append(RejectedObject(position, problems, xml))
+            # Not ASCII, lxml's default: it would write references into names, too.
+            xml = etree.tostring(element, encoding="UTF-8", with_tail=False)
+            outcome.rejected.append(RejectedObject(position, problems, xml, namespace))
     return outcome

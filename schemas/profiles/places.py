@@ -4,6 +4,10 @@ Lives here: XPaths of local names and the collector of problems. Must not live h
 rules that find problems. Invariant: no text of the payload enters a problem.
 """
 
+import re
+from collections import Counter
+from collections.abc import Callable
+
 from lxml import etree
 
 from schemas.errors import Problem
@@ -11,26 +15,71 @@ from schemas.errors import Problem
 # Enough to correct a sender; a broken export repeats one fault thousands of times.
 PROBLEMS_MAX = 20
 
+_STEP = re.compile(r"(?:[^:\[/]+:)?([^\[/]+)(?:\[(\d+)\])?")
+
 
 def local_name(element: etree._Element) -> str:
     """The element's name without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
-def xpath(element: etree._Element) -> str:
-    """The path from the root in local names, with a position where siblings share the name."""
+def xpath(element: etree._Element, top: etree._Element | None = None, path_of_top: str = "") -> str:
+    """The path from the root in local names, with a position where siblings share the name.
+
+    With `top`, an ancestor whose path is known, no siblings above it are counted.
+    """
     steps: list[str] = []
     node: etree._Element | None = element
-    while node is not None:
-        parent = node.getparent()
+    while node is not None and node is not top:
         step = local_name(node)
-        if parent is not None:
-            alike = [child for child in parent if child.tag == node.tag]
-            if len(alike) > 1:
-                step += f"[{alike.index(node) + 1}]"
+        before = sum(1 for _ in node.itersiblings(node.tag, preceding=True))
+        if before or next(node.itersiblings(node.tag), None) is not None:
+            step += f"[{before + 1}]"
         steps.append(step)
-        node = parent
-    return "/" + "/".join(reversed(steps))
+        node = node.getparent()
+    return "/".join(("" if node is None else path_of_top, *reversed(steps)))
+
+
+class Paths:
+    """The paths of a payload's children, all counted at once when the first is asked for.
+
+    One by one, each would count its siblings: a payload of nothing but bad objects would
+    take the square of its length.
+    """
+
+    def __init__(self, payload: etree._Element) -> None:
+        self._payload = payload
+        self._paths: list[str] = []
+
+    def of_child(self, position: int) -> str:
+        """The path of the child at this position, from 0."""
+        if not self._paths:
+            above, seen = xpath(self._payload), Counter[str]()
+            total = Counter(child.tag for child in self._payload)
+            for child in self._payload:
+                seen[child.tag] += 1
+                which = f"[{seen[child.tag]}]" if total[child.tag] > 1 else ""
+                self._paths.append(f"{above}/{local_name(child)}{which}")
+        return self._paths[position]
+
+
+def located(top: etree._Element, path: str) -> etree._Element:
+    """The element that a path of libxml2's log means; `top` where it cannot be followed.
+
+    Steps are `p:name`, `p:name[2]` or, for a default namespace, `*[5]`: the fifth child of
+    any name.
+    """
+    at = top
+    for step in path.split("/")[2:]:
+        match = _STEP.fullmatch(step)
+        if match is None:
+            return at
+        name, position = match[1], int(match[2] or 1)
+        children = [child for child in at if name == "*" or local_name(child) == name]
+        if position > len(children):
+            return at
+        at = children[position - 1]
+    return at
 
 
 def line_of(element: etree._Element) -> int | None:
@@ -40,14 +89,27 @@ def line_of(element: etree._Element) -> int | None:
 
 
 class Findings:
-    """The problems of one object, in the order found, at most `PROBLEMS_MAX`."""
+    """The problems of one object, in the order found, at most `PROBLEMS_MAX`.
 
-    __slots__ = ("problems",)
+    `top` is the object and `path` gives its path; without them, paths are counted from the root.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_path", "_top", "problems")
+
+    def __init__(
+        self, top: etree._Element | None = None, path: Callable[[], str] = lambda: ""
+    ) -> None:
+        self._top = top
+        self._path = path
         self.problems: list[Problem] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether no more are taken."""
+        return len(self.problems) >= PROBLEMS_MAX
 
     def add(self, code: str, element: etree._Element, detail: str = "") -> None:
         """Note a problem at an element. `detail` must not carry its text."""
-        if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(Problem(code, detail, xpath(element), line_of(element)))
+        if not self.full:
+            place = xpath(element, self._top, self._path())
+            self.problems.append(Problem(code, detail, place, line_of(element)))

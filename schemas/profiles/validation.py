@@ -7,16 +7,17 @@ Invariant: what this passes has the elements and cardinality of the profile, in 
 readers rely on it and look only for what they need.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
 from lxml import etree
 
 from schemas.errors import MessageError, Problem
-from schemas.profiles.places import PROBLEMS_MAX, Findings, local_name
+from schemas.profiles import pieces
+from schemas.profiles.places import PROBLEMS_MAX, Findings, local_name, located
 
 _YEAR_IN_FILE: Final = "2011"
 _YEARS: Final = tuple(str(year) for year in range(2009, 2018))
@@ -33,7 +34,7 @@ _REASONS: Final = {
     _ERRORS.SCHEMAV_CVC_ELT_1: "not an object of the profile",
 }
 _XS: Final = "{http://www.w3.org/2001/XMLSchema}"
-_STEP: Final = re.compile(r"(?:[^:\[/]+:)?([^\[/]+)(?:\[(\d+)\])?")
+_FIRST: Final = itemgetter(0)
 
 
 class ObjectSchema:
@@ -62,24 +63,36 @@ class ObjectSchema:
             raise MessageError.of("noun_unknown", f"the payload is no {self._noun} known here")
         return tag.namespace
 
-    def problems(self, element: etree._Element, namespace: str) -> tuple[Problem, ...]:
-        """What is wrong with one object; empty when it is valid.
+    def problems(
+        self, element: etree._Element, namespace: str, findings: Findings
+    ) -> tuple[Problem, ...]:
+        """What is wrong with one object, noted in its `findings`; empty when it is valid.
 
         The order of children of different names says nothing in the CIM, and people and
         systems that write XML by hand do not keep it (docs/adr/0005). So an object that is
         not valid as it came is put in the profile's order, in place, and judged again.
         """
         schema = self._compiled(namespace)
+        crowded = pieces.crowded(element)
+        if crowded:
+            self._order.restore(element)
+        for parent in crowded:
+            faults = pieces.faults(element, parent, schema, PROBLEMS_MAX)
+            if faults:
+                return self._noted(faults, findings)
         if schema.validate(element):
             return ()
         if self._order.restore(element) and schema.validate(element):
             return ()
-        findings = Findings()
         entries: Iterable[etree._LogEntry] = schema.error_log  # type: ignore[assignment]
-        for entry in entries:
-            at = _located(element, entry.path or "")
+        return self._noted(((e, located(element, e.path or "")) for e in entries), findings)
+
+    def _noted(self, faults: Iterable[pieces.Fault], findings: Findings) -> tuple[Problem, ...]:
+        for entry, at in faults:
+            if findings.full:
+                break
             findings.add(self._code(entry, at), at, _reason(entry))
-        return tuple(dict.fromkeys(findings.problems[:PROBLEMS_MAX]))
+        return tuple(dict.fromkeys(findings.problems))
 
     def _code(self, entry: etree._LogEntry, at: etree._Element) -> str:
         if entry.type == _ERRORS.SCHEMAV_CVC_COMPLEX_TYPE_4:
@@ -128,11 +141,14 @@ class _Order:
             if places is None:
                 continue
             children = list(element)
-            ordered = sorted(children, key=lambda c: places.get(local_name(c), len(places)))
-            if ordered != children:
-                element[:] = ordered
+            names = [local_name(child) for child in children]
+            order = [places.get(name, len(places)) for name in names]
+            if order != sorted(order):
+                placed = sorted(zip(order, children, strict=True), key=_FIRST)
+                # Each moves to the end; a slice would be replaced in more than linear time.
+                element.extend(child for _, child in placed)
                 changed = True
-            waiting += [(child, types.get(local_name(child), "")) for child in children]
+            waiting += [(c, types[n]) for c, n in zip(children, names, strict=True) if n in types]
         return changed
 
 
@@ -148,22 +164,3 @@ def _namespace(noun: str, year: str) -> str:
 def _reason(entry: etree._LogEntry) -> str:
     # libxml2's own message quotes the text it does not like, so it is not used.
     return _REASONS.get(entry.type, f"libxml2 error {entry.type}")
-
-
-def _located(top: etree._Element, path: str) -> etree._Element:
-    """The element that a path of libxml2's log means; `top` where it cannot be followed.
-
-    Steps are `p:name`, `p:name[2]` or, for a default namespace, `*[5]`: the fifth child of
-    any name.
-    """
-    at = top
-    for step in path.split("/")[2:]:
-        match = _STEP.fullmatch(step)
-        if match is None:
-            return at
-        name, position = match[1], int(match[2] or 1)
-        children = [child for child in at if name == "*" or local_name(child) == name]
-        if position > len(children):
-            return at
-        at = children[position - 1]
-    return at

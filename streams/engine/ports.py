@@ -156,6 +156,7 @@ class Transactions(Produce, Protocol):
             TransientError: the broker asked for an abort.
             UnknownOutcomeError: no answer in time; `reset`.
             FencedError: another producer has our id.
+            FatalError: a record of it names a topic or partition that does not exist.
         """
 
     def abort(self) -> None:

@@ -101,7 +101,9 @@ class MeterReadingsProfile:
         reader = ObjectReader(payload, namespace)
         carriers = [element for element in payload if element.tag == reader.carrier]
         findings = Findings()
-        if len(carriers) != 1 or any(self._schema.problems(child, namespace) for child in payload):
+        if len(carriers) != 1 or any(
+            self._schema.problems(child, namespace, Findings()) for child in payload
+        ):
             return None
         facts = reader.meter_reading(carriers[0], findings)
         return None if findings.problems else (reader, facts)

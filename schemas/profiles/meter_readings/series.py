@@ -8,6 +8,7 @@ Invariant: head + columns + tail are all fields of the schema but `provenance`, 
 order; the bytes are those that fastavro would write for the record.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -134,10 +135,10 @@ def _quality_runs(runs: Sequence[Segment]) -> list[Record]:
     start = 0
     for facet, count in runs:
         going_on: dict[object, Record] = {}
+        seen: Counter[object] = Counter()
         for quality in facet.qualities:
-            occurrence = 0
-            while (quality, occurrence) in going_on:
-                occurrence += 1
+            occurrence = seen[quality]
+            seen[quality] += 1
             run = open_runs.get((quality, occurrence))
             if run is None:
                 run = {

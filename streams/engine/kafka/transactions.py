@@ -30,7 +30,7 @@ from streams.engine.errors import (
     UnknownOutcomeError,
 )
 from streams.engine.kafka.connections import Connections
-from streams.engine.kafka.failures import LOST, PURGED, REFUSED, translate
+from streams.engine.kafka.failures import HOPELESS, LOST, PURGED, REFUSED, translate
 from streams.engine.kafka.settings import KafkaSettings
 from streams.engine.ports import Delivered, Origin, Position
 from streams.engine.record import Output, TopicPartition
@@ -64,6 +64,7 @@ class TransactionalProducer:
         self._delivered: dict[TopicPartition, Delivered] = {}
         self._refused: dict[Origin | None, str] = {}
         self._failed: str | None = None
+        self._hopeless = False
         self._spoilt = False
         self._connections = Connections()
         self._begun_at = (0.0, 0.0)
@@ -105,6 +106,7 @@ class TransactionalProducer:
         self._delivered.clear()
         self._refused.clear()
         self._failed = None
+        self._hopeless = False
         self._spoilt = False
         self._begun_at = _clocks()
         try:
@@ -266,6 +268,7 @@ class TransactionalProducer:
             self._spoilt = True
         elif error.code() not in PURGED:
             self._failed = self._failed or f"{message.topic()}: {error.name()}"
+            self._hopeless = self._hopeless or error.code() in HOPELESS
             self._spoilt = True
 
     def _serve(self, producer: Producer, timeout_s: float) -> None:
@@ -301,6 +304,8 @@ class TransactionalProducer:
             return failure
         if self._refused:
             return _refusal(self._refused, local=False)
+        if self._hopeless:
+            return FatalError(f"{failure} ({self._failed})")
         if self._failed is not None:
             return TransientError(f"{failure} ({self._failed})")
         return failure

@@ -185,8 +185,8 @@ def object_rejections(record: Record, message: Understood, topic: str) -> Iterat
 def _alone(header: Header, rejected: RejectedObject) -> bytes:
     """A message with one object of the payload that `header` names."""
     element = parse(rejected.element)
-    namespace = etree.QName(element).namespace
-    payload = etree.Element(f"{{{namespace}}}{header.noun}", nsmap={None: namespace})  # type: ignore[dict-item]
+    space = rejected.namespace
+    payload = etree.Element(f"{{{space}}}{header.noun}", nsmap={None: space})  # type: ignore[dict-item]
     payload.append(element)
     kind = KIND_OF_VERB[header.verb]
     # A reply must say how it came out; what is kept of this one did not.

@@ -44,6 +44,7 @@ class Driver:
         self.intake = Intake(self.catalogue, [self.interface])
         self.topic = naming.inbound(self.interface)
         self.log: dict[tuple[int, int], Record] = {}
+        self.last = (-1, -1)
         self._state = _State()
         self._ends: Counter[int] = Counter()
 
@@ -64,12 +65,13 @@ class Driver:
         """Append a message to the inbound log, on its own partition, and process it."""
         key = self.key(data)
         if partition is None:
-            partition = murmur2_partition(key, self.partitions)
+            partition = self.home(data)
         record = Record(
             self.topic, partition, self._ends[partition], self.now_ms, key, data, headers
         )
         self._ends[partition] += 1
         self.log[partition, record.offset] = record
+        self.last = (partition, record.offset)
         return self.run(record)
 
     def run(self, record: Record) -> list[Output]:
@@ -95,6 +97,10 @@ class Driver:
     def partitions(self) -> int:
         """Partitions of the inbound topic."""
         return self.catalogue.interfaces[self.interface].partitions["inbound"]
+
+    def home(self, data: bytes) -> int:
+        """The partition that the message belongs to."""
+        return murmur2_partition(self.key(data), self.partitions)
 
     def key(self, data: bytes) -> bytes:
         """The key a connector gives."""

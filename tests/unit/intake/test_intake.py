@@ -201,6 +201,38 @@ def test_a_rejected_object_can_be_corrected_and_sent_again_by_itself(driver: Dri
     assert (output.key, header(output, "ce_messageid")) == (b"bad", "m-1#1")
 
 
+def test_a_rejected_object_with_other_than_ascii_names_is_kept_as_it_came(driver: Driver) -> None:
+    """Found by fuzzing: such a message once broke the processor."""
+    payload = readings(numbers=["x", "1", "1", "1"]).replace("xmlns=", 'xmlns:é="urn:e" xmlns=')
+    data = m.envelope(payload.replace("<Meter>", "<é:ß/><Meter>"), message_id="m-1")
+
+    outputs = driver.send(data)
+
+    assert codes(outputs) == ["profile_violation"]
+    assert "é:ß" in (outputs[0].value or b"").decode()
+
+
+@pytest.mark.parametrize("space", ["", "urn:other"], ids=["none", "another"])
+def test_a_rejected_object_of_another_namespace_is_kept_in_its_payload(
+    driver: Driver, space: str
+) -> None:
+    """Found by fuzzing: one in no namespace once broke the processor."""
+    stray = f'<MeterReading xmlns="{space}"/>'
+    good = m.full_meter("good", m.values(1, 4), m.times(4))
+    data = m.envelope(m.meter_readings([stray, good]), message_id="m-1")
+
+    outputs = driver.send(data)
+
+    assert codes(outputs) == ["profile_violation"]
+    assert len(list(events(outputs))) == 1
+    kept = read(outputs[0].value or b"").payload
+    assert kept is not None
+    assert kept.tag == f"{{{m.READINGS}}}MeterReadings"
+    assert [child.tag for child in kept] == [
+        f"{{{space}}}MeterReading" if space else "MeterReading"
+    ]
+
+
 def test_objects_are_numbered_through_all_operations(driver: Driver) -> None:
     good, bad = readings("good"), readings("bad", ["x", "1", "1", "1"])
     data = m.envelope(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from schemas.errors import CODES, ErrorCode, MessageError, Problem, raise_if_any
+from schemas.errors import CODES, XPATH_CHARS_MAX, ErrorCode, MessageError, Problem, raise_if_any
 
 NEEDED = {
     "xml_not_wellformed",
@@ -98,3 +98,12 @@ def test_no_problem_no_error() -> None:
     raise_if_any([])
     with pytest.raises(MessageError):
         raise_if_any([Problem("noun_missing")])
+
+
+def test_a_place_with_names_as_long_as_a_message_is_cut() -> None:
+    """Found by fuzzing: such a path once became a record header of 100 KB."""
+    path = "/RequestMessage/" + "n" * 100_000
+    found = Problem("profile_violation", xpath=path).xpath or ""
+    assert len(found) == XPATH_CHARS_MAX
+    assert path.startswith(found[:-1])
+    assert Problem("profile_violation", xpath=path[:XPATH_CHARS_MAX]).xpath == path[:1024]
