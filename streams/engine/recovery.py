@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from streams.engine.errors import StateCorruptError, StateLostError
+from streams.engine.errors import EngineError, StateCorruptError, StateLostError, TransientError
 from streams.engine.events import RestoreCompleted, RestoreProgressed, StateWiped, Telemetry
 from streams.engine.note import LogEnd
 from streams.engine.ports import Bounds, Changelogs, Clock, State
@@ -47,6 +47,7 @@ class Recovery:
         self._clock = clock
         self._goals: dict[TopicPartition, _Goal] = {}
         self._started: dict[TopicPartition, tuple[float, int]] = {}
+        self._asked_again: set[TopicPartition] = set()
 
     @property
     def active(self) -> bool:
@@ -124,6 +125,7 @@ class Recovery:
         for store in task.stores.values():
             self._goals.pop(store, None)
         self._started.pop(task.source, None)
+        self._asked_again.discard(task.source)
         self._follow()
 
     def advance(self) -> list[Task]:
@@ -191,17 +193,30 @@ class Recovery:
     def _finished(self, task: Task) -> bool:
         if any(goal.task is task for goal in self._goals.values()):
             return False
-        if task.fresh and (store := self._filled(task)) is not None:
-            raise StateLostError(
-                f"no offset is committed for {task.source}, but {store} holds state of it: the "
-                "group's offsets have expired or were deleted. To begin anew would let everything "
-                "older than the horizon take effect again. Set the group's offset for the "
-                "partition to where it stopped (or to the end of the log), and start again"
-            )
         since, count = self._started.pop(task.source)
+        if task.fresh and (store := self._filled(task)) is not None:
+            task.become(Phase.CREATED)
+            raise self._without_offset(task, store)
+        self._asked_again.discard(task.source)
         self._telemetry.emit(RestoreCompleted(task.source, count, self._clock.monotonic() - since))
         task.become(Phase.RUNNING)
         return True
+
+    def _without_offset(self, task: Task, store: TopicPartition) -> EngineError:
+        """State of an input of which no offset was committed when the task was given to us.
+
+        The first time it may be that another has taken our place since and committed the very
+        first one: the group is heard, and asked again, before anything is called lost.
+        """
+        if task.source not in self._asked_again:
+            self._asked_again.add(task.source)
+            return TransientError(f"{store} holds state, and no offset of {task.source} is known")
+        return StateLostError(
+            f"no offset is committed for {task.source}, but {store} holds state of it: the "
+            "group's offsets have expired or were deleted. To begin anew would let everything "
+            "older than the horizon take effect again. Set the group's offset for the "
+            "partition to where it stopped (or to the end of the log), and start again"
+        )
 
     def _filled(self, task: Task) -> TopicPartition | None:
         """A store of the task that is not empty."""

@@ -11,7 +11,8 @@ from streams.engine.ports import Position
 from streams.engine.processor import COUNTERS, StoreSpec
 from streams.engine.record import TopicPartition
 from streams.engine.task import Task
-from tests.unit.engine.world import Events, FakeInput, FakeLog, MemoryState, World
+from tests.fake_broker import FakeInput, FakeTransactions
+from tests.unit.engine.world import GROUP, Events, MemoryState, World
 
 INPUT, STORE = TopicPartition("in", 0), TopicPartition("seen", 0)
 COUNTS = TopicPartition("counts", 0)
@@ -25,7 +26,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.world, self.state = World(), MemoryState()
-        self.log, self.events = FakeLog(self.world), Events(self.world)
+        self.log, self.events = FakeTransactions(self.world, "id"), Events(self.world)
         self.task = Task(INPUT, Position(0, ""), STORES)
         self.acknowledged = 0
         self.log.reset()
@@ -41,7 +42,7 @@ class Bench:
         commit(
             [self.task],
             log=self.log,
-            source=FakeInput(self.world),
+            source=FakeInput(self.world, GROUP, "id"),
             state=self.state,
             telemetry=self.events,
             acknowledge=self._acknowledge,
@@ -125,7 +126,7 @@ def test_tasks_that_did_nothing_have_no_part_in_the_transaction() -> None:
     commit(
         [bench.task, idle],
         log=bench.log,
-        source=FakeInput(bench.world),
+        source=FakeInput(bench.world, GROUP, "id"),
         state=bench.state,
         telemetry=bench.events,
         acknowledge=lambda: None,

@@ -13,11 +13,10 @@ from streams.engine.ports import Position
 from streams.engine.processor import Context, StoreSpec
 from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.task import Task
+from tests.fake_broker import FakeReader, FakeTransactions
 from tests.unit.engine.world import (
     Events,
-    FakeLog,
     MemoryState,
-    NoReader,
     Unique,
     World,
 )
@@ -36,11 +35,11 @@ def task() -> Task:
 def test_reads_see_own_writes_then_earlier_ones_of_the_transaction_then_the_disk() -> None:
     state, subject = MemoryState(), task()
     state.apply({STORE: {b"a": b"disk", b"b": b"disk", b"c": b"disk"}}, {})
-    earlier = subject.context(state, NoReader())
+    earlier = subject.context(state, FakeReader(World()))
     earlier.put("seen", b"b", b"earlier")
     earlier.put("seen", b"c", b"earlier")
     earlier.accept()
-    own = subject.context(state, NoReader())
+    own = subject.context(state, FakeReader(World()))
     own.put("seen", b"c", b"own")
     assert [own.get("seen", key) for key in (b"a", b"b", b"c", b"d")] == [
         b"disk",
@@ -53,19 +52,19 @@ def test_reads_see_own_writes_then_earlier_ones_of_the_transaction_then_the_disk
 def test_a_deletion_hides_what_lies_below_it() -> None:
     state, subject = MemoryState(), task()
     state.apply({STORE: {b"a": b"disk"}}, {})
-    earlier = subject.context(state, NoReader())
+    earlier = subject.context(state, FakeReader(World()))
     earlier.delete("seen", b"a")
     assert earlier.get("seen", b"a") is None
     earlier.accept()
-    assert subject.context(state, NoReader()).get("seen", b"a") is None
+    assert subject.context(state, FakeReader(World())).get("seen", b"a") is None
 
 
 def test_writes_of_a_record_that_is_not_accepted_are_seen_by_nobody() -> None:
     state, subject = MemoryState(), task()
-    failed = subject.context(state, NoReader())
+    failed = subject.context(state, FakeReader(World()))
     failed.put("seen", b"a", b"1")
     failed.count("n")
-    assert subject.context(state, NoReader()).get("seen", b"a") is None
+    assert subject.context(state, FakeReader(World())).get("seen", b"a") is None
     assert not subject.buffer.writes
     assert not subject.buffer.counts
 
@@ -75,10 +74,12 @@ class Bench:
 
     def __init__(self, processor: Unique) -> None:
         self.world, self.task = World(), task()
-        self.log, self.events = FakeLog(self.world), Events(self.world)
+        self.log, self.events = FakeTransactions(self.world, "id"), Events(self.world)
         self.log.reset()
         self.log.begin()
-        self.execution = Execution(processor, self.log, MemoryState(), NoReader(), self.events)
+        self.execution = Execution(
+            processor, self.log, MemoryState(), FakeReader(World()), self.events
+        )
 
     def run(self, *records: Record) -> None:
         for each, prepared in zip(records, self.execution.prepare(records), strict=True):
@@ -88,7 +89,7 @@ class Bench:
         return self.execution.one_by_one
 
     def outputs(self) -> list[Output]:
-        return [output for output, _ in self.log._require(open_=True)]
+        return self.log.produced
 
 
 class Choosy(Unique):

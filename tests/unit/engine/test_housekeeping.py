@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.engine.errors import StateLostError
+from streams.engine.errors import StateLostError, TransientError
 from streams.engine.events import StateMeasured, StateSwept
 from streams.engine.housekeeping import KEYS_PER_STEP, Housekeeping
 from streams.engine.ports import Position
@@ -12,15 +12,8 @@ from streams.engine.processor import Horizon, StoreSpec
 from streams.engine.record import Output, TopicPartition
 from streams.engine.recovery import Recovery
 from streams.engine.task import Task
-from tests.unit.engine.world import (
-    Events,
-    FakeChangelogs,
-    FakeClock,
-    FakeInput,
-    MemoryState,
-    World,
-    transient,
-)
+from tests.fake_broker import FakeChangelogs, FakeInput, no_fault
+from tests.unit.engine.world import GROUP, Events, FakeClock, MemoryState, World
 
 STORE = TopicPartition("seen", 0)
 FOREVER = TopicPartition("kept", 0)
@@ -33,6 +26,7 @@ class House:
     def __init__(self) -> None:
         self.world, self.state, self.clock = World(), MemoryState(), FakeClock()
         self.events = Events(self.world)
+        self.world.create(FOREVER.topic, 1)
         for store in (STORE, FOREVER):
             self.world.append(Output(store.topic, b"k", b"%d" % 10**15), 0)
         self.recovery = Recovery(FakeChangelogs(self.world), self.state, self.events, self.clock)
@@ -41,7 +35,7 @@ class House:
         self.recovery.begin(self.task)
         while self.recovery.active:
             self.recovery.advance()
-        source = FakeInput(self.world)
+        source = FakeInput(self.world, GROUP, "slot")
         self.subject = Housekeeping(source, self.state, self.recovery, self.events, self.clock)
 
     def fill(self, *times_ms: int) -> None:
@@ -105,16 +99,21 @@ def test_the_disk_is_measured_and_a_changelog_that_went_away_is_noticed() -> Non
     house = House()
     house.seconds(11)
     assert [event for event in house.events if isinstance(event, StateMeasured)]
-    house.world.topic_ids["seen"] = "another"
+    house.world.create("seen", 1)
     with pytest.raises(StateLostError, match=r"seen/0 was deleted and created again.*accept-loss"):
         house.seconds(11)
 
 
+def no_answer(_: str) -> None:
+    raise TransientError("not now")
+
+
 def test_a_broker_that_does_not_answer_is_asked_again_later() -> None:
     house = House()
-    house.world.fault = transient
+    house.world.fault = no_answer
     house.seconds(11)
-    house.world.fault = lambda _: None
-    house.world.logs[STORE].clear()
+    house.world.fault = no_fault
+    known = house.task.logs[STORE]
+    house.task.logs[STORE] = known._replace(end=known.end + 1)
     with pytest.raises(StateLostError, match="truncated"):
         house.seconds(11)

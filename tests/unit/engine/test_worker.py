@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -12,7 +12,6 @@ from streams.engine.errors import (
     FatalError,
     FencedError,
     TransientError,
-    UnknownOutcomeError,
 )
 from streams.engine.events import (
     BatchCommitted,
@@ -23,17 +22,20 @@ from streams.engine.events import (
     SlotCleared,
     TransactionAborted,
 )
+from streams.engine.note import owned
+from streams.engine.ports import Position
 from streams.engine.processor import Context
 from streams.engine.record import Record, TopicPartition
 from streams.engine.worker import BACKOFF_FIRST_S, BACKOFF_MAX_S, ENDS_INTERVAL_S, Limits
+from tests.fake_broker import FakeInput, FakeTransactions, Fate, Faults, UnheardError, no_fault
 from tests.unit.engine.world import (
+    GROUP,
     SOURCE,
-    Fault,
+    Kinds,
     Machine,
     World,
     assert_exact,
     assert_state_is_fold,
-    no_fault,
 )
 
 ONE_BY_ONE = Limits(batch_records_max=1, commit_interval_s=3600)
@@ -45,7 +47,22 @@ def fed(count: int, partitions: int = 1) -> World:
     return world
 
 
-def fails(call: str, error: EngineError, *, at: int = 1) -> Fault:
+class Rivalled(FakeInput):
+    """Another process has the slot."""
+
+    def rivalled(self) -> bool:
+        return True
+
+
+class Unclearable(FakeTransactions):
+    """What slot-2 left open cannot be ended."""
+
+    def clear(self, transactional_ids: Sequence[str]) -> Mapping[str, str]:
+        super().clear([name for name in transactional_ids if name != "slot-2"])
+        return {name: "refused" for name in transactional_ids if name == "slot-2"}
+
+
+def fails(call: str, error: EngineError, *, at: int = 1) -> Faults:
     """Raise `error` at the `at`-th call of that name."""
     seen: Counter[str] = Counter()
 
@@ -135,21 +152,21 @@ def test_after_a_transient_error_every_partition_goes_back_and_nothing_is_lost()
     machine.world.fault = fails("commit", TransientError("no"), at=2)
     machine.run()
     assert [e.code for e in machine.of(TransactionAborted)] == ["transient"]
-    assert machine.log.calls.count("abort") == 1
-    assert machine.log.resets == 1  # the one at the start
+    assert machine.producer.calls.count("abort") == 1
+    assert machine.producer.resets == 1  # the one at the start
     assert_exact(machine.world)
     assert_state_is_fold(machine.world, machine.state)
 
 
-@pytest.mark.parametrize("what", ["happened", "did not"])
+@pytest.mark.parametrize("fate", Fate)
 def test_after_an_unknown_outcome_the_producer_is_replaced_and_the_state_restored(
-    what: str,
+    fate: Fate,
 ) -> None:
     machine = Machine(fed(30, 3), limits=Limits(batch_records_max=7, commit_interval_s=0))
-    machine.world.fault = fails("commit", UnknownOutcomeError(what), at=2)
+    machine.world.fault = fails("commit", UnheardError(fate), at=2)
     machine.run()
-    assert machine.log.resets == 2
-    assert "abort" not in machine.log.calls
+    assert machine.producer.resets == 2
+    assert "abort" not in machine.producer.calls
     assert len(machine.of(RestoreCompleted)) == 6
     machine.turns(3)
     assert_exact(machine.world)
@@ -165,14 +182,14 @@ def test_an_unknown_outcome_stays_unknown_until_a_new_producer_has_settled_it() 
     def fault(call: str) -> None:
         if call == "commit" and state["commits"] == 0:
             state["commits"] = 1
-            raise UnknownOutcomeError("happened")
+            raise UnheardError(Fate.APPLIED)
         if call == "reset" and state["commits"] and (error := next(errors, None)):
             raise error
 
     machine.world.fault = fault
     machine.run()
     machine.turns(5)
-    assert machine.log.calls.count("reset") == 4  # at the start, twice in vain, once for good
+    assert machine.producer.calls.count("reset") == 4  # at the start, twice in vain, once for good
     assert_exact(machine.world)
     assert_state_is_fold(machine.world, machine.state)
 
@@ -201,21 +218,21 @@ def _raise(error: Exception) -> None:
 def test_what_ends_the_process_passes_through_and_nothing_is_tried_after_it(
     call: str, error: EngineError
 ) -> None:
-    machine = Machine(fed(5))
+    machine = Machine(fed(5), kinds=Kinds(input=Rivalled))
     machine.world.fault = fails(call, error)
     with pytest.raises(type(error)):
         machine.turns(3)
-    assert "abort" not in machine.log.calls
+    assert "abort" not in machine.producer.calls
     assert machine.world.offsets == {}
     assert not machine.source.closed
 
 
 def test_a_fence_is_heard_while_the_worker_recovers_from_something_else() -> None:
     """A fenced member cannot rewind: were it not asked first, it would try for ever."""
-    machine = Machine(fed(5))
+    machine = Machine(fed(5), kinds=Kinds(input=Rivalled))
 
     def fault(call: str) -> None:
-        aborted = machine.log.calls.count("abort")
+        aborted = machine.producer.calls.count("abort")
         if call == "commit" or (call == "rewind" and aborted):
             raise TransientError(call)
         if call == "consume" and aborted:
@@ -253,23 +270,21 @@ def test_one_partition_whose_restore_cannot_begin_does_not_keep_another_paused()
 def test_a_revoke_commits_what_is_open() -> None:
     machine = Machine(fed(10), limits=ONE_BY_ONE)
     machine.turns(3)
-    machine.source.rebalances.append("revoke")
+    machine.world.groups.rebalance(GROUP)
     machine.turns(1)
     assert [e.records for e in machine.of(BatchCommitted)] == [3]
     machine.run()
     assert_exact(machine.world)
 
 
-@pytest.mark.parametrize(
-    "error", [TransientError("no"), UnknownOutcomeError("happened"), UnknownOutcomeError("no")]
-)
+@pytest.mark.parametrize("error", [TransientError("no"), *(UnheardError(fate) for fate in Fate)])
 def test_a_revoke_whose_commit_fails_leaves_the_records_to_the_successor(
     error: EngineError,
 ) -> None:
     machine = Machine(fed(10), limits=ONE_BY_ONE)
     machine.turns(5)
     machine.world.fault = fails("commit", error)
-    machine.source.rebalances.append("revoke")
+    machine.world.groups.rebalance(GROUP)
     machine.turns(1)
     machine.run()
     assert_exact(machine.world)
@@ -280,7 +295,7 @@ def test_a_revoke_whose_commit_fails_leaves_the_records_to_the_successor(
 def test_lost_partitions_are_not_committed() -> None:
     machine = Machine(fed(10), limits=ONE_BY_ONE)
     machine.turns(5)
-    machine.source.rebalances.append("lost")
+    machine.world.wait(machine.world.session_timeout_s + 1)
     machine.turns(1)
     assert machine.of(BatchCommitted) == []
     assert machine.world.offsets == {}
@@ -305,7 +320,7 @@ def test_stopping_after_a_failure_undoes_what_is_open_at_once() -> None:
     machine.world.fault = fails("consume", TransientError("no"))
     machine.turns(1)
     machine.worker.stop()
-    assert machine.log.calls[-1] == "abort"
+    assert machine.producer.calls[-1] == "abort"
     assert machine.world.offsets == {}
     assert machine.source.closed
 
@@ -315,7 +330,7 @@ def test_stopping_survives_a_commit_that_fails() -> None:
     machine.turns(5)
     machine.world.fault = fails("commit", TransientError("no"))
     machine.worker.stop()
-    assert machine.log.calls[-1] == "abort"
+    assert machine.producer.calls[-1] == "abort"
     assert machine.source.closed
 
 
@@ -354,7 +369,6 @@ def test_a_group_that_cannot_be_left_is_told_of_and_everything_is_closed() -> No
 def test_a_fence_by_one_who_is_not_in_the_group_is_no_rival() -> None:
     """An heir has ended our transaction: the process starts again, the slot is not given up."""
     machine = Machine(fed(5))
-    machine.source.rival = False
     machine.world.fault = fails("commit", FencedError("a newer producer"))
     with pytest.raises(FatalError, match="the slot is ours"):
         machine.turns(3)
@@ -366,8 +380,10 @@ def test_a_fence_that_is_heard_in_a_rebalance_is_judged_before_the_group_goes_on
 ) -> None:
     machine = Machine(fed(10), limits=ONE_BY_ONE)
     machine.turns(3)
-    machine.source.rival = False
-    machine.source.rebalances.append(rebalance)
+    if rebalance == "revoke":
+        machine.world.groups.rebalance(GROUP)
+    else:
+        machine.world.wait(machine.world.session_timeout_s + 1)
     call = "commit" if rebalance == "revoke" else "abort"
     machine.world.fault = fails(call, FencedError("a newer producer"))
     with pytest.raises(FatalError, match="the slot is ours"):
@@ -375,11 +391,12 @@ def test_a_fence_that_is_heard_in_a_rebalance_is_judged_before_the_group_goes_on
 
 
 def test_what_absent_slots_left_open_is_ended_and_told_of() -> None:
-    machine = Machine(fed(5))
-    machine.source.gone = ["slot-1", "slot-2"]
-    machine.log.unclearable = {"slot-2"}
+    world = fed(5, 2)
+    for number, owner in enumerate(("slot-1", "slot-2")):
+        named = Position(0, owned(None, owner))
+        world.groups.of(GROUP).offsets[TopicPartition(SOURCE, number)] = named
+    machine = Machine(world, kinds=Kinds(transactions=Unclearable))
     machine.run()
-    assert machine.log.cleared == ["slot-1", "slot-2"]
     assert machine.of(SlotCleared) == [
         SlotCleared("slot-1", None),
         SlotCleared("slot-2", "refused"),
@@ -410,7 +427,7 @@ def test_it_is_ready_when_the_group_has_spoken_and_every_partition_is_restored()
 
 def test_markers_behind_the_last_record_are_committed_within_a_minute_and_once() -> None:
     machine = Machine(fed(5))
-    machine.world.logs[TopicPartition(SOURCE, 0)].append(None)
+    machine.world.log(TopicPartition(SOURCE, 0)).mark()
     machine.turns(10)
     assert machine.world.offsets == {TopicPartition(SOURCE, 0): 5}
     machine.clock.sleep(ENDS_INTERVAL_S)
