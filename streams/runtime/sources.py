@@ -23,7 +23,6 @@ from connectors.api import Batch, PeerUnavailableError, Received, Source
 from connectors.inbound import Admitted, refuse
 from connectors.registry import make_source
 from streams.engine.errors import (
-    EngineError,
     FatalError,
     RefusedError,
     TransientError,
@@ -202,8 +201,8 @@ class SourceRunner:
                     raise TransientError(f"{error}; the batch is taken one by one") from error
                 self._replace_refused(records, error)
             except (TransientError, UnknownOutcomeError):
-                # Best effort: readers need not wait for the broker's time-out.
-                with suppress(EngineError):
+                # Best effort: readers need not wait for the time-out, and a fence shows here.
+                with suppress(TransientError, UnknownOutcomeError):
                     self._transactions.abort()
                 raise
             else:

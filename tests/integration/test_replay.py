@@ -10,11 +10,13 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Timer
 
 import pytest
+from confluent_kafka import KafkaException
 
 from schemas.avro import encode_provenance, split
 from schemas.times import from_epoch_ms
@@ -429,17 +431,28 @@ def test_a_replay_that_is_killed_hard_and_run_again_writes_each_event_once(
 
 
 class Intruded(TransactionalProducer):
-    """A producer before whose first event something happens."""
+    """A producer before whose first event something happens.
 
-    def __init__(self, settings: KafkaSettings, name: str, intrusion: Callable[[], None]) -> None:
+    `heard`: what the broker says of that event is awaited before the next one.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, name: str, intrusion: Callable[[], None], *, heard: bool
+    ) -> None:
         super().__init__(settings, name)
         self._intrusion: Callable[[], None] | None = intrusion
+        self._heard = heard
 
     def produce(self, output: Output, origin: Origin | None = None) -> None:
-        if output.topic == LOG and self._intrusion is not None:
-            intrusion, self._intrusion = self._intrusion, None
-            intrusion()
+        if output.topic != LOG or self._intrusion is None:
+            super().produce(output, origin)
+            return
+        intrusion, self._intrusion = self._intrusion, None
+        intrusion()
         super().produce(output, origin)
+        if self._heard and self._producer is not None:
+            with suppress(KafkaException, SystemError):
+                self._producer.flush(PATIENCE_S)
 
 
 def new_run(plan: Plan) -> Run:
@@ -448,7 +461,10 @@ def new_run(plan: Plan) -> Run:
     return Run(new_id(), "I7", INTO_LOG, "x", spans, "ann", 1, positions)
 
 
-def test_of_two_replays_that_mend_one_log_at_once_the_later_one_does_it_alone(rig: Rig) -> None:
+@pytest.mark.parametrize("heard", [False, True], ids=["at its commit", "while it writes"])
+def test_of_two_replays_that_mend_one_log_at_once_the_later_one_does_it_alone(
+    rig: Rig, heard: bool
+) -> None:
     source = new_source()
     rig.send([reading(number, source) for number in range(10)])
     rig.process(lost={event_id(number) for number in range(5)})
@@ -463,7 +479,7 @@ def test_of_two_replays_that_mend_one_log_at_once_the_later_one_does_it_alone(ri
         with rehearsal(plan, CATALOGUE, settings, reader, lambda *_: None) as job:
             job.run()
             with pytest.raises(FencedError):
-                write(job, run, Intruded(settings, transactional_id(run), other))
+                write(job, run, Intruded(settings, transactional_id(run), other, heard=heard))
 
     assert rig.ids(LOG, source) == {event_id(number): 1 for number in range(10)}
 

@@ -70,6 +70,9 @@ def write(rehearsal: Rehearsal, run: Run, transactions: Transactions) -> Run:
             try:
                 return writing.attempt()
             except (TransientError, UnknownOutcomeError):
+                # Best effort: a fence shows here, which `reset` would answer with another one.
+                with suppress(TransientError, UnknownOutcomeError):
+                    transactions.abort()
                 failures = 0 if writing.run.positions != positions else failures
                 if failures >= len(_BACKOFF_S):
                     raise

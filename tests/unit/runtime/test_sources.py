@@ -84,6 +84,7 @@ class Log:
         self._open.clear()
 
     def abort(self) -> None:
+        self._may_fail("abort")
         self._open.clear()
 
     def clear(self, transactional_ids: Sequence[str]) -> Mapping[str, str]:
@@ -260,8 +261,18 @@ def test_a_refused_refusal_ends_the_process(rig: Rig) -> None:
     assert rig.log.inbound() == []
 
 
-def test_a_fenced_source_ends_and_has_no_effect(rig: Rig) -> None:
-    rig.log.fail = [("commit", lambda _: FencedError("taken"))]
+@pytest.mark.parametrize(
+    "failures",
+    [
+        [("commit", FencedError("taken"))],
+        [("produce", TransientError("lost")), ("abort", FencedError("taken"))],
+    ],
+    ids=["at the commit", "while it writes, which only the abort can tell"],
+)
+def test_a_fenced_source_ends_and_has_no_effect(
+    rig: Rig, failures: list[tuple[str, EngineError]]
+) -> None:
+    rig.log.fail = [(call, lambda _, error=error: error) for call, error in failures]
     with pytest.raises(FencedError):
         rig.run()
     assert rig.log.inbound() == []
