@@ -264,15 +264,15 @@ def test_a_refused_refusal_ends_the_process(rig: Rig) -> None:
 @pytest.mark.parametrize(
     "failures",
     [
-        [("commit", FencedError("taken"))],
-        [("produce", TransientError("lost")), ("abort", FencedError("taken"))],
+        [("commit", lambda _: FencedError("taken"))],
+        [("produce", lambda _: TransientError("lost")), ("abort", lambda _: FencedError("taken"))],
     ],
     ids=["at the commit", "while it writes, which only the abort can tell"],
 )
 def test_a_fenced_source_ends_and_has_no_effect(
-    rig: Rig, failures: list[tuple[str, EngineError]]
+    rig: Rig, failures: list[tuple[str, Callable[[Log], EngineError]]]
 ) -> None:
-    rig.log.fail = [(call, lambda _, error=error: error) for call, error in failures]
+    rig.log.fail = failures
     with pytest.raises(FencedError):
         rig.run()
     assert rig.log.inbound() == []
