@@ -1,9 +1,9 @@
 """A folder source in a process of its own, to be killed.
 
-Usage: files_child.py BOOTSTRAP FOLDER NAME [STEP NTH]
+Usage: files_child.py BOOTSTRAP FOLDER NAME [STEP NTH [MILLISECONDS]]
 
-Ends by itself when the folder has nothing new. Writes a line when it is open and after each
-commit. With STEP (polled, produced, committed) it kills itself there, at the NTH batch.
+Ends by itself when the folder has nothing new. With STEP (polled, produced, committed) it kills
+itself there, at the NTH batch, or so long after that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from connectors.files.source import FolderSource
 from streams.engine.kafka import KafkaSettings, TransactionalProducer
 from streams.engine.record import Output
 from streams.runtime import sources
-from streams.runtime.sources import SourceCommitted, SourceEvent, SourceOpened, run_source
+from streams.runtime.sources import SourceEvent, run_source
 from topics import load_catalogue
 
 bootstrap, folder, name, *crash = sys.argv[1:]
@@ -28,9 +28,17 @@ stop = threading.Event()
 batches = 0
 
 
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def reached(step: str) -> None:
-    if crash and crash[0] == step and batches == int(crash[1]):
-        os.kill(os.getpid(), signal.SIGKILL)
+    if crash[:2] != [step, str(batches)]:
+        return
+    if len(crash) > 2:
+        threading.Timer(int(crash[2]) / 1000, die).start()
+    else:
+        die()
 
 
 class Dying(FolderSource):
@@ -63,17 +71,15 @@ class DyingProducer(TransactionalProducer):
         super().produce(output, origin)  # type: ignore[arg-type]
 
 
-class Lines:
-    """One line per event."""
+class Silent:
+    """Tells nobody."""
 
     def emit(self, event: SourceEvent) -> None:
-        if isinstance(event, SourceOpened | SourceCommitted):
-            sys.stdout.write(f"{type(event).__name__}\n")
-            sys.stdout.flush()
+        """Nothing."""
 
 
 sources.TransactionalProducer = DyingProducer  # type: ignore[attr-defined]
 # About three files a batch.
 config = FilesConfig(folder=Path(folder), interface="I7", settle_s=0.0, batch_bytes_max=2000)
 source = Dying(name, config, load_catalogue())
-run_source(source, KafkaSettings(bootstrap), Lines(), stop)
+run_source(source, KafkaSettings(bootstrap), Silent(), stop)

@@ -97,11 +97,6 @@ def child(cluster: str, folder: Path, name: str, *crash: str) -> subprocess.Pope
     )
 
 
-def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
-    assert process.stdout is not None
-    yield from process.stdout
-
-
 def end_of(process: subprocess.Popen[str]) -> int:
     with process:
         process.communicate(timeout=120)
@@ -112,22 +107,18 @@ def end_of(process: subprocess.Popen[str]) -> int:
 def test_killed_at_random_moments_each_file_is_there_exactly_once(
     cluster: str, tmp_path: Path, name: str
 ) -> None:
-    """Goal: no loss and no repeat. Method: kill -9 after a random number of commits, until done."""
+    """Goal: no loss and no repeat. Method: kill -9 some moment behind some batch, until done."""
     contents = fill(tmp_path, 300)
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     kills = 0
-    while True:
-        patience = chance.randrange(1, 25) if kills < 12 else sys.maxsize
-        with child(cluster, tmp_path, name) as process:
-            for number, _ in enumerate(lines_of(process), 1):
-                if number == patience:
-                    process.kill()
-                    kills += 1
-                    break
-        if process.returncode == 0:
+    while kills < 12:
+        moment = ("polled", str(chance.randrange(1, 10)), str(chance.randrange(40)))
+        if end_of(child(cluster, tmp_path, name, *moment)) == 0:
             break
+        kills += 1
     assert kills >= 5, f"seed {seed}"
+    assert end_of(child(cluster, tmp_path, name)) == 0
     times = times_there(cluster, INBOUND, contents.values())
     assert times == [1] * len(contents), f"seed {seed}"
 
