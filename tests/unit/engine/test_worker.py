@@ -173,17 +173,18 @@ def test_after_an_unknown_outcome_the_producer_is_replaced_and_the_state_restore
     assert_state_is_fold(machine.world, machine.state)
 
 
-def test_an_unknown_outcome_stays_unknown_until_a_new_producer_has_settled_it() -> None:
-    """Whatever fails in between must not let the old producer be used again."""
+@pytest.mark.parametrize("failing", ["reset", "rewind"])
+def test_an_unknown_outcome_stays_unknown_until_a_new_producer_has_settled_it(failing: str) -> None:
+    """Whatever fails in between must not let the old producer or the old state be used again."""
     machine = Machine(fed(10))
-    errors = iter([TransientError("reset"), TransientError("again")])
+    errors = iter([TransientError("no"), TransientError("again")])
     state = {"commits": 0}
 
     def fault(call: str) -> None:
         if call == "commit" and state["commits"] == 0:
             state["commits"] = 1
             raise UnheardError(Fate.APPLIED)
-        if call == "reset" and state["commits"] and (error := next(errors, None)):
+        if call == failing and state["commits"] and (error := next(errors, None)):
             raise error
 
     machine.world.fault = fault
