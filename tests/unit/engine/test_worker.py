@@ -483,3 +483,24 @@ def test_what_was_taken_before_a_failed_rebalance_is_not_processed(
     assert machine.world.offsets == {}
     machine.run()
     assert_exact(machine.world)
+
+
+class Stuttering(FakeInput):
+    """Hands out once more what it has handed out before, as after a seek that came too late."""
+
+    again: tuple[Record, ...] = ()
+
+    def consume(self, records_max: int, timeout_s: float) -> list[Record]:
+        if self.again:
+            (record,), self.again = self.again, ()
+            return [record]
+        found = super().consume(records_max, timeout_s)
+        self.again = tuple(found[-1:])
+        return found
+
+
+def test_a_record_that_comes_again_behind_the_position_is_not_processed_again() -> None:
+    machine = Machine(fed(30, 3), kinds=Kinds(input=Stuttering))
+    machine.run()
+    assert_exact(machine.world)
+    assert_state_is_fold(machine.world, machine.state)
