@@ -196,6 +196,8 @@ class Worker:
             return
         prepared = self._execution.prepare([record for _, record in due])
         for (task, record), parsed in zip(due, prepared, strict=True):
+            if record.offset < task.position:
+                continue  # handed out again
             open_ = self._open()
             open_.outputs += self._execution.run(task, record, parsed)
             open_.records += 1
@@ -206,9 +208,7 @@ class Worker:
     def _due(self, record: Record) -> Task | None:
         """The record's task; None for what a rebalance inside the same take took away."""
         task = self._tasks.get(record.source)
-        if task is None or task.phase is not Phase.RUNNING or record.offset < task.position:
-            return None
-        return task
+        return None if task is None or task.phase is not Phase.RUNNING else task
 
     def _open(self) -> OpenTransaction:
         """The open transaction, begun where there is none."""
