@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick chaos fuzz lint bench docs lock clean
+.PHONY: help setup demo test test-quick chaos fuzz lint bench schemas docs lock clean
 
 help:  ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,9 +36,13 @@ lint: $(STAMP)  ## ruff, mypy and the import contracts
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m schemas.profiles.generate --check
 
 bench: $(STAMP)  ## measured throughput and latency, as a table
 	@$(BIN)/python -m benchmarks
+
+schemas: $(STAMP)  ## the Avro schemas in schemas/avro, from the profiles
+	@$(BIN)/python -m schemas.profiles.generate
 
 docs: $(STAMP)  ## the reference pages in docs/reference, from the code
 	@$(BIN)/python -m tests.docs.generate

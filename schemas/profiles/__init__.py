@@ -7,8 +7,10 @@ byte.
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Final
 
+from schemas.profiles.declared import DeclaredProfile
 from schemas.profiles.end_device_events import EndDeviceEventsProfile
 from schemas.profiles.meter_readings import MeterReadingsProfile
 from schemas.profiles.meter_readings.columns import BulkMessage, BulkReader
@@ -18,18 +20,25 @@ __all__ = [
     "BULK",
     "PROFILES",
     "BulkMessage",
+    "DeclaredProfile",
     "Item",
     "Outcome",
     "Profile",
     "RejectedObject",
+    "declared",
+    "declared_names",
     "profile",
     "read_bulk",
 ]
 
-PROFILES: Final[Mapping[str, Callable[[], Profile]]] = {
+_FOLDER: Final = Path(__file__).parent
+# Those whose events are not one object each; every other profile is declared by its folder.
+_WRITTEN: Final[Mapping[str, Callable[[], Profile]]] = {
     "end_device_events": EndDeviceEventsProfile,
     "meter_readings": MeterReadingsProfile,
 }
+
+PROFILES: Final = frozenset(file.parent.name for file in _FOLDER.glob("*/profile.xsd"))
 
 
 @cache
@@ -38,8 +47,23 @@ def profile(name: str) -> Profile:
 
     Raises:
         KeyError: there is no such profile (a mistake in the catalogue).
+        ProfileFileError: its files have a mistake.
     """
-    return PROFILES[name]()
+    written = _WRITTEN.get(name)
+    return declared(name) if written is None else written()
+
+
+def declared_names() -> list[str]:
+    """The profiles that their folder declares, in order of name."""
+    return sorted(PROFILES - _WRITTEN.keys())
+
+
+@cache
+def declared(name: str) -> DeclaredProfile:
+    """The profile that the folder of this name declares, made once. Raises as `profile`."""
+    if name not in PROFILES or name in _WRITTEN:
+        raise KeyError(name)
+    return DeclaredProfile(_FOLDER / name)
 
 
 BULK: Final[Mapping[str, BulkReader]] = {"meter_readings": BulkReader()}

@@ -24,9 +24,10 @@ def identity(part: Part | None) -> str | None:
     """
     if part is None:
         return None
-    if part["mRID"] is not None:
-        return _escaped(part["mRID"])
-    for name in part["names"]:
+    mrid = part.get("mRID")
+    if mrid is not None:
+        return _escaped(mrid)
+    for name in part.get("names", ()):
         parts = (name["authority"] or "", name["type"] or "", name["name"])
         return "|".join(map(_escaped, parts))
     serial = part.get("serialNumber")

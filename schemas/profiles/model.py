@@ -19,14 +19,19 @@ class Item:
     """One canonical event.
 
     `noun` names the log it goes to, `key` its subject (see `schemas.profiles.keys`), `body`
-    is the Avro record without its first field, provenance. `index` counts the events of one
-    message from 0 over all nouns.
+    is the Avro record without its first field, provenance (of a register: without `revision` and
+    `lifeCycle` either). `index` counts the events of one message from 0 over all nouns.
+
+    `verb` is what the message asks of the object, "" where that is its header's; `partial`: only
+    the fields that are there are meant.
     """
 
     noun: str
     key: bytes
     body: bytes
     index: int
+    verb: str = ""
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,10 @@ class Profile(Protocol):
     def noun(self) -> str:
         """The noun whose payload this reads."""
 
-    def read(self, payload: etree._Element) -> Outcome:
+    def read(self, payload: etree._Element, verb: str) -> Outcome:
         """Check and map a payload, object by object, in its order.
+
+        `verb` is what is asked of them, "" where only some of their fields are meant.
 
         Raises:
             MessageError: `noun_unknown`: the element is not this noun in a known namespace.

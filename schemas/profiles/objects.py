@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from lxml import etree
 
+from schemas.errors import Problem
 from schemas.profiles.model import Item, Outcome, RejectedObject
-from schemas.profiles.places import Findings, Paths
+from schemas.profiles.places import Findings, Paths, xpath
 from schemas.profiles.validation import ObjectSchema
 
 
@@ -43,16 +44,48 @@ def read_objects(
     for position, element in enumerate(payload):
         findings = Findings(element, partial(paths.of_child, position))
         problems = schema.problems(element, namespace, findings)
-        if element.tag == carrier and not problems:
-            drafts = read(element, findings)
-            problems = tuple(findings.problems)
-            if not problems:
-                first = len(outcome.items)
-                outcome.items += [Item(*draft, first + n) for n, draft in enumerate(drafts)]
+        if element.tag == carrier:
+            problems = problems or _take(outcome, element, findings, read)
         if element.tag == carrier or problems:
             outcome.objects += 1
         if problems:
-            # Not ASCII, lxml's default: it would write references into names, too.
-            xml = etree.tostring(element, encoding="UTF-8", with_tail=False)
-            outcome.rejected.append(RejectedObject(position, problems, xml, namespace))
+            _reject(outcome, element, position, problems, namespace)
     return outcome
+
+
+def read_whole(payload: etree._Element, schema: ObjectSchema, read: ReadObject) -> Outcome:
+    """Check and map a payload that is itself the one object, as market documents are.
+
+    Raises:
+        MessageError: `noun_unknown`, from `schema`.
+    """
+    namespace = schema.namespace_of(payload)
+    outcome, findings = Outcome(objects=1), Findings(payload, partial(xpath, payload))
+    problems = schema.problems(payload, namespace, findings)
+    problems = problems or _take(outcome, payload, findings, read)
+    if problems:
+        _reject(outcome, payload, 0, problems, namespace)
+    return outcome
+
+
+def _take(
+    outcome: Outcome, element: etree._Element, findings: Findings, read: ReadObject
+) -> tuple[Problem, ...]:
+    """Map a valid object; what is wrong with it beyond the XSD, if anything."""
+    drafts = read(element, findings)
+    if not findings.problems:
+        first = len(outcome.items)
+        outcome.items += [Item(*draft, first + n) for n, draft in enumerate(drafts)]
+    return tuple(findings.problems)
+
+
+def _reject(
+    outcome: Outcome,
+    element: etree._Element,
+    position: int,
+    problems: tuple[Problem, ...],
+    namespace: str,
+) -> None:
+    # Not ASCII, lxml's default: it would write references into names, too.
+    xml = etree.tostring(element, encoding="UTF-8", with_tail=False)
+    outcome.rejected.append(RejectedObject(position, problems, xml, namespace))

@@ -37,6 +37,11 @@ def millis_of(element: etree._Element | None, findings: Findings) -> int | None:
     content = text_of(element)
     if element is None or content is None:
         return None
+    return millis_in(content, element, findings)
+
+
+def millis_in(content: str, element: etree._Element, findings: Findings) -> int | None:
+    """The time in a text of the element; None where it is wrong and noted in `findings`."""
     try:
         return to_epoch_ms(content)
     except TimestampError as error:
@@ -76,25 +81,46 @@ def period(
 
 def names(parent: etree._Element, space: str) -> list[Record]:
     """The Names children that have a name."""
-    found = []
-    for element in parent.iterfind(space + "Names"):
-        name = text(element, space + "name")
-        if name is None:
-            continue
-        kind = element.find(space + "NameType")
-        authority = None if kind is None else kind.find(space + "NameTypeAuthority")
-        found.append(
-            {
-                "name": name,
-                "type": None if kind is None else text(kind, space + "name"),
-                "typeDescription": None if kind is None else text(kind, space + "description"),
-                "authority": None if authority is None else text(authority, space + "name"),
-                "authorityDescription": None
-                if authority is None
-                else text(authority, space + "description"),
-            }
-        )
-    return found
+    found = (name_of(element, space) for element in parent.iterfind(space + "Names"))
+    return [name for name in found if name is not None]
+
+
+def name_of(element: etree._Element, space: str) -> Record | None:
+    """A Name with its kind and authority, flat; None where it has no name."""
+    name = text(element, space + "name")
+    if name is None:
+        return None
+    kind = element.find(space + "NameType")
+    authority = None if kind is None else kind.find(space + "NameTypeAuthority")
+    return {
+        "name": name,
+        "type": None if kind is None else text(kind, space + "name"),
+        "typeDescription": None if kind is None else text(kind, space + "description"),
+        "authority": None if authority is None else text(authority, space + "name"),
+        "authorityDescription": None
+        if authority is None
+        else text(authority, space + "description"),
+    }
+
+
+def write_name(element: etree._Element, record: Record, space: str) -> None:
+    """Fill a Name element with what `name_of` gives."""
+
+    def leaf(parent: etree._Element, tag: str, content: str | None) -> None:
+        if content is not None:
+            etree.SubElement(parent, space + tag).text = content
+
+    leaf(element, "name", record["name"])
+    fields = ("type", "typeDescription", "authority", "authorityDescription")
+    if all(record[field] is None for field in fields):
+        return
+    kind = etree.SubElement(element, space + "NameType")
+    leaf(kind, "name", record["type"] or "")
+    leaf(kind, "description", record["typeDescription"])
+    if record["authority"] is not None or record["authorityDescription"] is not None:
+        authority = etree.SubElement(kind, space + "NameTypeAuthority")
+        leaf(authority, "name", record["authority"] or "")
+        leaf(authority, "description", record["authorityDescription"])
 
 
 def texts(element: etree._Element, space: str, *fields: str) -> Record:

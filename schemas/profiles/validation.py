@@ -1,26 +1,31 @@
 """The XSD of a noun, applied to one object at a time.
 
-Lives here: compiling a profile's XSD for the namespace of each year, and libxml2's verdict
+Lives here: compiling a profile's XSD for each namespace it is spoken in, and libxml2's verdict
 in our codes. Must not live here: rules that an XSD cannot say.
 
 Invariant: what this passes has the elements and cardinality of the profile, in its order; the
 readers rely on it and look only for what they need.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from lxml import etree
 
 from schemas.errors import MessageError, Problem
 from schemas.profiles import pieces
+from schemas.profiles.parts import SPACE
 from schemas.profiles.places import PROBLEMS_MAX, Findings, local_name, located
+from schemas.profiles.shapes import XS, ProfileFileError, source
 
-_YEAR_IN_FILE: Final = "2011"
-_YEARS: Final = tuple(str(year) for year in range(2009, 2018))
+# The standard's namespaces have a year: http://iec.ch/TC57/2011/MeterReadings#.
+_YEAR: Final = re.compile(r"(http://iec\.ch/TC57/)\d{4}(/\w+#)")
+_YEARS: Final = range(2009, 2018)
 _ERRORS: Final = etree.ErrorTypes
 _REASONS: Final = {
     _ERRORS.SCHEMAV_ELEMENT_CONTENT: "an element is missing or not allowed here",
@@ -33,7 +38,6 @@ _REASONS: Final = {
     _ERRORS.SCHEMAV_CVC_ENUMERATION_VALID: "not one of the values that the profile lists",
     _ERRORS.SCHEMAV_CVC_ELT_1: "not an object of the profile",
 }
-_XS: Final = "{http://www.w3.org/2001/XMLSchema}"
 _FIRST: Final = itemgetter(0)
 
 
@@ -41,16 +45,29 @@ class ObjectSchema:
     """The XSD of one noun.
 
     `missing` gives the code for a child element or its `ref` that is not there, where the
-    generic `profile_violation` would say too little.
+    generic `profile_violation` would say too little. `synonyms` says, by code list, which word
+    of it is meant by a word that others use. `aliases` are namespaces that say the same.
     """
 
-    def __init__(self, file: Path, noun: str, missing: Mapping[str, str]) -> None:
-        self._text = file.read_text(encoding="utf-8")
+    def __init__(
+        self,
+        file: Path,
+        noun: str,
+        missing: Mapping[str, str],
+        synonyms: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+        aliases: Sequence[str] = (),
+    ) -> None:
+        schema = source(file)
+        self._text = etree.tostring(schema, encoding="unicode")
         self._noun = noun
         self._missing = missing
-        self._tags = {_namespace(noun, year): year for year in _YEARS}
+        self.namespace = schema.get("targetNamespace", "")
+        """The one that is written."""
+        self.namespaces = frozenset({*_of_all_years(self.namespace), *aliases})
+        """Those that are read."""
         self._compiled = lru_cache(maxsize=None)(self._compile)
-        self._order = _Order(etree.fromstring(self._text.encode()))
+        self._order = _Order(schema)
+        self._words = _Words(schema, synonyms)
 
     def namespace_of(self, payload: etree._Element) -> str:
         """The payload's namespace.
@@ -59,7 +76,7 @@ class ObjectSchema:
             MessageError: `noun_unknown`: another element, or a namespace that is not known.
         """
         tag = etree.QName(payload)
-        if tag.localname != self._noun or tag.namespace not in self._tags:
+        if tag.localname != self._noun or tag.namespace not in self.namespaces:
             raise MessageError.of("noun_unknown", f"the payload is no {self._noun} known here")
         return tag.namespace
 
@@ -84,6 +101,11 @@ class ObjectSchema:
             return ()
         if self._order.restore(element) and schema.validate(element):
             return ()
+        replaced = self._words.replace(element)
+        if replaced and schema.validate(element):
+            return ()
+        for leaf, text in replaced:
+            leaf.text = text  # what is rejected is kept as it came
         entries: Iterable[etree._LogEntry] = schema.error_log  # type: ignore[assignment]
         return self._noted(((e, located(element, e.path or "")) for e in entries), findings)
 
@@ -109,7 +131,7 @@ class ObjectSchema:
         return "profile_violation"
 
     def _compile(self, namespace: str) -> etree.XMLSchema:
-        text = self._text.replace(_namespace(self._noun, _YEAR_IN_FILE), namespace)
+        text = self._text.replace(self.namespace, namespace)
         return etree.XMLSchema(etree.fromstring(text.encode()))
 
 
@@ -120,8 +142,8 @@ class _Order:
         self._objects = dict(_elements(schema))
         self._types = {
             kind.get("name", ""): dict(_elements(sequence))
-            for kind in schema.iterfind(f"{_XS}complexType")
-            for sequence in kind.iterfind(f"{_XS}sequence")
+            for kind in schema.iterfind(f"{XS}complexType")
+            for sequence in kind.iterfind(f"{XS}sequence")
         }
         self._places = {
             kind: {name: place for place, name in enumerate(children)}
@@ -152,13 +174,65 @@ class _Order:
         return changed
 
 
+class _Words:
+    """The words that others use in place of those of a code list."""
+
+    def __init__(
+        self, schema: etree._Element, synonyms: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self._lists = {
+            f"{name}": {word.lower(): code for word, code in self._all(schema, name, words)}
+            for name, words in synonyms.items()
+        }
+        self._types = {
+            (kind.get("name", ""), name): of_child
+            for kind in schema.iterfind(f"{XS}complexType")
+            for sequence in kind.iterfind(f"{XS}sequence")
+            for name, of_child in _elements(sequence)
+        }
+        self._objects = dict(_elements(schema))
+
+    @staticmethod
+    def _all(
+        schema: etree._Element, name: str, words: Mapping[str, str]
+    ) -> Iterator[tuple[str, str]]:
+        """The synonyms, and the list's own words, which some write in capitals."""
+        path = f"{XS}simpleType[@name='{name}']/{XS}restriction/{XS}enumeration"
+        codes = [entry.get("value", "") for entry in schema.iterfind(path)]
+        if wrong := set(words.values()) - set(codes):
+            raise ProfileFileError(f"synonyms of {name}: it has no {', '.join(sorted(wrong))}")
+        yield from ((code, code) for code in codes)
+        yield from words.items()
+
+    def replace(self, top: etree._Element) -> list[tuple[etree._Element, str]]:
+        """Put the list's word in place of another; give the leaves with what they said."""
+        changed: list[tuple[etree._Element, str]] = []
+        waiting = [(top, self._objects.get(local_name(top), ""))] if self._lists else []
+        while waiting:
+            element, kind = waiting.pop()
+            for child in element:
+                of_child = self._types.get((kind, local_name(child)))
+                if of_child is None:
+                    continue
+                words, text = self._lists.get(of_child), child.text
+                if words is None:
+                    waiting.append((child, of_child))
+                elif text and (code := words.get(text.strip(SPACE).lower())) not in (None, text):
+                    changed.append((child, text))
+                    child.text = code
+        return changed
+
+
 def _elements(parent: etree._Element) -> Iterable[tuple[str, str]]:
-    for element in parent.iterfind(f"{_XS}element"):
+    for element in parent.iterfind(f"{XS}element"):
         yield element.get("name", ""), element.get("type", "")
 
 
-def _namespace(noun: str, year: str) -> str:
-    return f"http://iec.ch/TC57/{year}/{noun}#"
+def _of_all_years(namespace: str) -> Iterable[str]:
+    match = _YEAR.fullmatch(namespace)
+    if match is None:
+        return (namespace,)
+    return (f"{match[1]}{year}{match[2]}" for year in _YEARS)
 
 
 def _reason(entry: etree._LogEntry) -> str:

@@ -35,7 +35,7 @@ class EndDeviceEventsProfile:
             {"EndDeviceEventType": "event_type_missing"},
         )
 
-    def read(self, payload: etree._Element) -> Outcome:
+    def read(self, payload: etree._Element, verb: str = "") -> Outcome:  # noqa: ARG002
         """Check and map each EndDeviceEvent.
 
         An event is rejected with `profile_violation`, `event_type_missing`,

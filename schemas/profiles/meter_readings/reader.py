@@ -74,7 +74,7 @@ class MeterReadingsProfile:
             },
         )
 
-    def read(self, payload: etree._Element) -> Outcome:
+    def read(self, payload: etree._Element, verb: str = "") -> Outcome:  # noqa: ARG002
         """Check and map each MeterReading: a series per block or reading type, and its events.
 
         An object is rejected with `profile_violation`, `meter_missing`,

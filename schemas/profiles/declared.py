@@ -1,0 +1,163 @@
+"""A profile that its folder declares: an XSD and a few lines of TOML.
+
+Lives here: reading `profile.toml`, and the profile it makes. Must not live here: anything about
+one noun; what shape and XML have to do with each other (see `mapping`).
+
+    profile.toml     noun = "Outages"          the payload's element and the Header's noun
+                     kind = "register"         or "history"
+                     object = "Outage"         its objects, elements and type of the XSD; left out
+                                               where the payload is itself the one object
+                     schema = "Outage"         the Avro schema of its events
+                     subject = ["."]           where the key is found: the first of these fields
+                                               that has an identity ("." is the object itself)
+                     required = ["cause"]      what `create` and `created` of a register must say
+                     aliases = ["urn:…"]       further namespaces that mean the same
+                     [synonyms.CauseKind]      words that others use, to words of the code list
+    profile.xsd      the shape (see `shapes`)
+
+Invariant: two objects that say the same give the same bytes.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+from lxml import etree
+
+from schemas.avro import encode_fields
+from schemas.profiles import keys, mapping
+from schemas.profiles.derive import avro_schema
+from schemas.profiles.model import Outcome
+from schemas.profiles.objects import Draft, read_objects, read_whole
+from schemas.profiles.parts import Record
+from schemas.profiles.places import Findings
+from schemas.profiles.shapes import ProfileFileError, Shape, read_shape, source
+from schemas.profiles.validation import ObjectSchema
+
+# A new object says what it is; what is changed as a whole, too.
+_WHOLE: Final = frozenset({"create", "created", "change", "changed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What `profile.toml` says."""
+
+    noun: str
+    kind: str
+    schema: str
+    object: str
+    subject: tuple[str, ...]
+    required: tuple[str, ...]
+    aliases: tuple[str, ...]
+    synonyms: Mapping[str, Mapping[str, str]]
+
+    @classmethod
+    def read(cls, file: Path) -> Declaration:
+        """From the file.
+
+        Raises:
+            ProfileFileError: a key is missing or not known.
+        """
+        needed = {"noun", "kind", "schema"}
+        known = needed | {"object", "subject", "required", "aliases", "synonyms"}
+        entries = tomllib.loads(file.read_text(encoding="utf-8"))
+        if wrong := (entries.keys() - known) | (needed - entries.keys()):
+            raise ProfileFileError(f"{file}: {', '.join(sorted(wrong))}: missing or not known")
+        return cls(
+            entries["noun"],
+            entries["kind"],
+            entries["schema"],
+            entries.get("object", entries["noun"]),
+            tuple(entries.get("subject", (".",))),
+            tuple(entries.get("required", ())),
+            tuple(entries.get("aliases", ())),
+            entries.get("synonyms", {}),
+        )
+
+
+class DeclaredProfile:
+    """See `schemas.profiles.model.Profile`; `write` is its inverse."""
+
+    def __init__(self, folder: Path) -> None:
+        declaration = Declaration.read(folder / "profile.toml")
+        file = folder / "profile.xsd"
+        self.noun = declaration.noun
+        self.register = declaration.kind == "register"
+        self.schema = declaration.schema
+        self.shape: Shape = read_shape(source(file), declaration.object)
+        self._declaration = declaration
+        self._xsd = ObjectSchema(
+            file, self.noun, {}, declaration.synonyms, declaration.aliases
+        )
+        self._fields = {field.key: field for field in self.shape.fields}
+        for key in (*declaration.required, *declaration.subject):
+            if key not in self._fields and key != ".":
+                raise ProfileFileError(f"{folder}: {self.shape.name} has no field {key}")
+
+    def read(self, payload: etree._Element, verb: str) -> Outcome:
+        """Check and map each object.
+
+        An object is rejected with `profile_violation`, `timestamp_invalid`,
+        `timestamp_without_zone`, `value_not_number`, `interval_reversed`,
+        `object_unidentified` (there is nothing to key it by) or `field_required`.
+
+        Raises:
+            MessageError: `noun_unknown`.
+        """
+        namespace = self._xsd.namespace_of(payload)
+        read = mapping.reader(self.shape, namespace)
+        whole = verb in _WHOLE
+
+        def draft(element: etree._Element, findings: Findings) -> list[Draft]:
+            record = read(element, findings)
+            key = self.key(record)
+            if key is None:
+                findings.add("object_unidentified", element, self._wanted())
+            for field in self.missing(record) if whole else ():
+                findings.add("field_required", element, field)
+            if key is None or findings.problems:
+                return []
+            return [Draft(self.noun, key, self.encode(record))]
+
+        if self._declaration.object == self.noun:
+            return read_whole(payload, self._xsd, draft)
+        carrier = f"{{{namespace}}}{self._declaration.object}"
+        return read_objects(payload, self._xsd, carrier, draft)
+
+    def key(self, record: Record) -> bytes | None:
+        """The key of the object's events, see `schemas.profiles.keys`."""
+        subjects = self._declaration.subject
+        return keys.first_key(*(record if s == "." else record[s] for s in subjects))
+
+    def missing(self, record: Record) -> list[str]:
+        """What a whole object must say and this one does not, as names of XML."""
+        required = self._declaration.required
+        return [self._fields[key].tag for key in required if record[key] in (None, [])]
+
+    def avro(self) -> dict[str, Any]:
+        """The Avro schema that follows from the profile."""
+        space = f"org.cimstream.{self.noun.lower()}"
+        return avro_schema(self.shape, self.schema, space, register=self.register)
+
+    def encode(self, record: Record) -> bytes:
+        """The fields of the shape in Avro: the end of an event's value."""
+        first, last = self.shape.fields[0].key, self.shape.fields[-1].key
+        return encode_fields(self.schema, first, last, record)
+
+    def write(self, records: list[Record], namespace: str | None = None) -> etree._Element:
+        """The payload that says what the records say."""
+        space = namespace or self._xsd.namespace
+        if self._declaration.object == self.noun:
+            (record,) = records
+            return mapping.write(record, self.shape, self.noun, space)
+        payload = etree.Element(f"{{{space}}}{self.noun}", nsmap=cast("Any", {None: space}))
+        tag = self._declaration.object
+        payload.extend(mapping.write(record, self.shape, tag, space) for record in records)
+        return payload
+
+    def _wanted(self) -> str:
+        return ", ".join("itself" if s == "." else s for s in self._declaration.subject)

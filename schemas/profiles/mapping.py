@@ -1,0 +1,191 @@
+"""Objects of XML to records and back, by the shape of their class.
+
+Lives here: what every profile that is declared by its XSD does. Must not live here: whether an
+object is valid (see `validation`), anything about one noun.
+
+A record has the fields of the shape by their keys: None or [] where the object says nothing, a
+text without the white space around it, Unix epoch milliseconds UTC for a time, a `Decimal` for
+a decimal. Absent and empty are one.
+
+Invariant: `write(read(x))` says what x says: it reads as the same record.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Final
+
+from lxml import etree
+
+from schemas.profiles import parts
+from schemas.profiles.parts import Record
+from schemas.profiles.places import Findings
+from schemas.profiles.shapes import INTERVAL, NAME, REFERENCE, TEXT, DataType, Field, Scalar, Shape
+from schemas.times import from_epoch_ms
+
+# What an exact decimal holds: 26 digits before the point and 12 behind it. The public market
+# documents have up to 5 behind it.
+DECIMAL_DIGITS: Final = 38
+DECIMAL_SCALE: Final = 12
+_DECIMAL_BOUND: Final = Decimal(10) ** (DECIMAL_DIGITS - DECIMAL_SCALE)
+_LONG_BOUND: Final = 1 << 63
+
+_Read = Callable[[etree._Element, Findings], Any]  # noqa: SLF001 - its name in lxml
+
+
+@lru_cache(maxsize=None)
+def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings], Record]:
+    """What reads elements of the shape in this namespace.
+
+    It expects what the XSD has let pass, and notes in the findings what that cannot say:
+    `timestamp_without_zone`, `timestamp_invalid`, `value_not_number`, `interval_reversed`.
+    """
+    space = f"{{{namespace}}}" if namespace else ""
+    elements = {space + f.tag: (f.key, f.many, _read(f, namespace)) for f in shape.fields if f.tag}
+    attributes = [(f.tag, f.key, f.type) for f in shape.fields if f.attribute]
+    text = next((f.type for f in shape.fields if not f.tag), None)
+    empty: Record = {f.key: None for f in shape.fields if not f.many}
+    lists = [f.key for f in shape.fields if f.many]
+    is_interval = shape.name == INTERVAL
+
+    def read(element: etree._Element, findings: Findings) -> Record:
+        record = empty.copy()
+        for key in lists:
+            record[key] = []
+        for child in element.iterchildren(tag=etree.Element):
+            entry = elements.get(child.tag)
+            if entry is None:
+                continue
+            key, many, convert = entry
+            value = convert(child, findings)
+            if many:
+                if value is not None:
+                    record[key].append(value)
+            else:
+                record[key] = value
+        for tag, key, kind in attributes:
+            content = element.get(tag, "").strip(parts.SPACE)
+            record[key] = _value(content, kind, element, findings) if content else None
+        if text is not None:
+            content = parts.text_of(element)
+            record[TEXT] = _value(content, text, element, findings) if content else None
+        if is_interval and None not in (start := record["start"], end := record["end"]):
+            if end < start:
+                findings.add("interval_reversed", element)
+        return record
+
+    return read
+
+
+def write(record: Record, shape: Shape, tag: str, namespace: str) -> etree._Element:
+    """The element that says what the record says; times in UTC, to the millisecond.
+
+    Takes what `reader` gives and what `schemas.avro.decode` gives.
+    """
+    space = f"{{{namespace}}}" if namespace else ""
+    element = etree.Element(space + tag, nsmap={None: namespace} if namespace else None)  # type: ignore[dict-item]
+    _fill(element, record, shape, space)
+    return element
+
+
+def _read(field: Field, namespace: str) -> _Read:
+    kind = field.type
+    space = f"{{{namespace}}}" if namespace else ""
+    if isinstance(kind, Shape):
+        if kind.name == NAME:
+            return lambda element, _: parts.name_of(element, space)
+        return reader(kind, namespace)
+    if kind.name == REFERENCE:
+        return lambda element, _: element.get("ref", "").strip(parts.SPACE) or None
+    if kind.scalar is Scalar.STRING:
+        return lambda element, _: parts.text_of(element)
+    if kind.scalar is Scalar.DATE_TIME:
+        return parts.millis_of
+
+    def read(element: etree._Element, findings: Findings) -> Any:
+        content = parts.text_of(element)
+        return None if content is None else _value(content, kind, element, findings)
+
+    return read
+
+
+def _value(content: str, kind: Any, element: etree._Element, findings: Findings) -> Any:
+    """A text that the XSD lets pass as `kind`."""
+    match kind.scalar:
+        case Scalar.BOOLEAN:
+            return content in ("true", "1")
+        case Scalar.DOUBLE:
+            return float(content)
+        case Scalar.DATE:
+            return date.fromisoformat(content[:10])
+        case Scalar.INTEGER:
+            number = int(content)
+            if not -_LONG_BOUND <= number < _LONG_BOUND:
+                findings.add("value_not_number", element, "it does not fit into 64 bits")
+            return number
+        case Scalar.DECIMAL:
+            exact = Decimal(content)
+            exponent = exact.normalize().as_tuple().exponent
+            if abs(exact) >= _DECIMAL_BOUND or -int(exponent) > DECIMAL_SCALE:
+                detail = f"it has more than {DECIMAL_DIGITS - DECIMAL_SCALE}.{DECIMAL_SCALE} digits"
+                findings.add("value_not_number", element, detail)
+            return exact
+        case Scalar.DATE_TIME:
+            return parts.millis_in(content, element, findings)
+        case _:
+            return content
+
+
+def _fill(element: etree._Element, record: Record, shape: Shape, space: str) -> None:
+    for field in shape.fields:
+        value = record.get(field.key)
+        if value is None:
+            continue
+        if field.attribute:
+            element.set(field.tag, _text(value))
+        elif not field.tag:
+            element.text = _text(value)
+        else:
+            for one in value if field.many else (value,):
+                _append(element, field, one, space)
+
+
+def _append(parent: etree._Element, field: Field, value: Any, space: str) -> None:
+    child = etree.SubElement(parent, space + field.tag)
+    kind = field.type
+    if isinstance(kind, Shape):
+        if kind.name == NAME:
+            parts.write_name(child, value, space)
+        else:
+            _fill(child, value, kind, space)
+    elif kind.name == REFERENCE:
+        child.set("ref", value)
+    else:
+        child.text = _time(value) if kind.scalar is Scalar.DATE_TIME else _text(value)
+
+
+def _time(value: int | datetime) -> str:
+    if isinstance(value, datetime):
+        value = round((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
+    return from_epoch_ms(value)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return repr(value) if math.isfinite(value) else _SPECIAL.get(value, "NaN")
+        case Decimal():
+            return f"{value:f}"
+        case date():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+_SPECIAL: Final = {math.inf: "INF", -math.inf: "-INF"}
