@@ -29,7 +29,7 @@ from confluent_kafka import OFFSET_END, Consumer, Message, Producer, TopicPartit
 from benchmarks.cluster import PATIENCE_S, Workers, workers
 from benchmarks.workload import SHAPES
 from connectors.inbound import admit
-from streams.processors.intake.marks import Mark
+from streams.processors.marks import Mark
 from streams.runtime import broker
 from streams.runtime.kafka.errors import BrokerError
 from topics import load_catalogue, naming

@@ -93,6 +93,13 @@ def encode_fields(name: str, first: str, last: str, values: dict[str, Any]) -> b
     return buffer.getvalue()
 
 
+def decode_fields(name: str, first: str, last: str, data: bytes) -> dict[str, Any]:
+    """The inverse of `encode_fields`. Times come back as in `decode`."""
+    record = schemaless_reader(io.BytesIO(data), _slice(name, first, last), None)
+    assert isinstance(record, dict)  # noqa: S101 - a slice is a record
+    return record
+
+
 @cache
 def _slice(name: str, first: str, last: str) -> Schema:
     schema = newest(name)

@@ -28,7 +28,7 @@ from typing import Any, Final, cast
 
 from lxml import etree
 
-from schemas.avro import encode_fields
+from schemas.avro import decode_fields, encode_fields
 from schemas.profiles import keys, mapping
 from schemas.profiles.derive import avro_schema
 from schemas.profiles.model import Outcome
@@ -147,6 +147,11 @@ class DeclaredProfile:
         """The fields of the shape in Avro: the end of an event's value."""
         first, last = self.shape.fields[0].key, self.shape.fields[-1].key
         return encode_fields(self.schema, first, last, record)
+
+    def decode(self, body: bytes) -> Record:
+        """The inverse of `encode`."""
+        first, last = self.shape.fields[0].key, self.shape.fields[-1].key
+        return decode_fields(self.schema, first, last, body)
 
     def write(self, records: list[Record], namespace: str | None = None) -> etree._Element:
         """The payload that says what the records say."""

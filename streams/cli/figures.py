@@ -17,6 +17,8 @@ from typing import Final, NamedTuple
 from streams.engine.processor import COUNTERS
 from streams.engine.record import TopicPartition
 from streams.processors.intake import NAME as INTAKE
+from streams.processors.pipeline import NAME as GROUP
+from streams.processors.registers import NAME as REGISTERS
 from streams.runtime.reading import Range, TopicReader
 from topics import Catalogue, naming
 
@@ -125,7 +127,10 @@ def measure(
             interface.title,
             {spec.name: sizes[spec.name] for spec in logs if spec.interface == interface.id},
             counts.get(interface.id, {}),
-            _lag(reader, ranges, existing.get(naming.inbound(interface.id), ())),
+            sum(
+                _lag(reader, ranges, existing.get(topic, ()))
+                for topic in (naming.inbound(interface.id), naming.accepted(interface.id))
+            ),
         )
         for interface in wanted
     ]
@@ -150,7 +155,11 @@ def _counters(
     existing: Mapping[str, tuple[TopicPartition, ...]],
     ids: Iterable[str],
 ) -> dict[str, dict[CounterKey, int]]:
-    names = [naming.changelog(INTAKE, f"{COUNTERS}-{number.lower()}") for number in ids]
+    names = [
+        naming.changelog(processor, f"{COUNTERS}-{number.lower()}")
+        for processor in (INTAKE, REGISTERS)
+        for number in ids
+    ]
     totals = _Totals()
     partitions = [at for name in names for at in existing.get(name, ())]
     for record in reader.records(reader.bounds(partitions)):
@@ -161,10 +170,10 @@ def _counters(
 def _lag(
     reader: TopicReader,
     ranges: Mapping[TopicPartition, Range],
-    inbound: tuple[TopicPartition, ...],
+    inputs: tuple[TopicPartition, ...],
 ) -> int:
-    done = reader.group_offsets(INTAKE, inbound)
-    behind = {at: Range(max(done.get(at, 0), ranges[at].start), ranges[at].end) for at in inbound}
+    done = reader.group_offsets(GROUP, inputs)
+    behind = {at: Range(max(done.get(at, 0), ranges[at].start), ranges[at].end) for at in inputs}
     offsets = sum(max(0, span.end - span.start) for span in behind.values())
     if offsets > _COUNTED_LAG_MAX:
         return offsets

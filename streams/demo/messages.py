@@ -20,7 +20,8 @@ VALID: Final = "1.0.0"
 DAY: Final = datetime(2026, 11, 1, tzinfo=UTC)
 QUARTER: Final = timedelta(minutes=15)
 
-_ROOTS: Final = {"created": "EventMessage", "changed": "EventMessage", "reply": "ResponseMessage"}
+_EVENTS: Final = ("created", "changed", "canceled", "closed", "deleted", "executed")
+_ROOTS: Final = {"reply": "ResponseMessage", **dict.fromkeys(_EVENTS, "EventMessage")}
 
 
 def envelope(

@@ -19,6 +19,8 @@ from streams.engine.processor import Processor
 from streams.engine.rocks import RocksState
 from streams.engine.worker import Limits, Worker
 from streams.processors.intake import Intake
+from streams.processors.pipeline import Pipeline
+from streams.processors.registers import Registers
 from streams.runtime.settings import Settings
 from topics import Catalogue
 
@@ -78,11 +80,13 @@ def kafka_settings(settings: Settings, bootstrap: str, catalogue: Catalogue) -> 
 
 
 def make_worker(plan: WorkerPlan, slot: int, telemetry: Telemetry) -> Worker:
-    """The intake worker of one slot, ready to run."""
-    processor = Intake(plan.catalogue, plan.interfaces)
+    """The worker of one slot, ready to run."""
+    intake = Intake(plan.catalogue, plan.interfaces)
+    registers = Registers(plan.catalogue, plan.interfaces)
+    processor = Pipeline([cast(Processor[object], intake), cast(Processor[object], registers)])
     member = f"{processor.name}-{slot}"
     return Worker(
-        cast(Processor[object], processor),
+        processor,
         source=GroupSource(plan.kafka, processor.name, member),
         log=TransactionalProducer(plan.kafka, member),
         changelogs=ChangelogReader(plan.kafka, f"{member}-restore"),

@@ -26,7 +26,7 @@ from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.rocks import RocksState
 from streams.engine.worker import Limits, Worker
 from streams.processors.intake import Intake
-from streams.processors.intake.understand import Refused, Understood
+from streams.processors.understand import Refused, Understood
 from streams.runtime.reading import Range, TopicReader
 from streams.runtime.sending import Sender
 from streams.runtime.wiring import MachineClock

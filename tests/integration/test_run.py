@@ -75,6 +75,11 @@ class Run:
 @pytest.fixture
 def run(kafka: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Starts `cimstream run`; whatever still runs at the end is killed."""
+    yield from make_run(kafka, tmp_path)
+
+
+def make_run(kafka: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """See `run`; for fixtures of other files."""
     cimstream(kafka, "topics", "apply")
     started: list[Run] = []
 

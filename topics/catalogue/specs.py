@@ -28,8 +28,11 @@ _COMPACTED: Final = {
     "max.compaction.lag.ms": str(_DAY_MS),
 }
 
+_KEPT_FOR_EVER: Final = {"cleanup.policy": "compact"}
+
 _GATEWAYS: Final = frozenset({"gateway", "connector"})
 _INTAKE: Final = frozenset({"intake"})
+_REGISTERS: Final = frozenset({"registers"})
 
 
 def topic_specs(
@@ -40,8 +43,8 @@ def topic_specs(
 ) -> tuple[TopicSpec, ...]:
     """Give every topic, in order of name.
 
-    Production has the four standing topics and the two changelogs of intake for each
-    interface, and the log of each noun, planned ones too: who subscribes today need not
+    Production has the four standing topics and the changelogs of intake and of the registers for
+    each interface, and the log of each noun, planned ones too: who subscribes today need not
     come back. Parallel contexts have a single partition each, and only where an interface
     has something live to say.
     """
@@ -49,6 +52,7 @@ def topic_specs(
     for interface in interfaces.values():
         specs += _standing(interface, sizing)
         specs += _intake_changelogs(interface, sizing)
+        specs += _register_changelogs(interface, sizing)
     for noun in nouns.values():
         specs += _noun_topics(noun, sizing)
     for context in contexts:
@@ -80,8 +84,8 @@ def _standing(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
     rows: tuple[tuple[Purpose, str, int, frozenset[str]], ...] = (
         ("inbound", naming.inbound(interface.id), entering, _GATEWAYS),
         ("accepted", naming.accepted(interface.id), leaving, _INTAKE),
-        ("outbound", naming.outbound(interface.id), leaving, frozenset({"intake", "responder"})),
-        ("rejected", naming.rejected(interface.id), leaving, _GATEWAYS | _INTAKE),
+        ("outbound", naming.outbound(interface.id), leaving, frozenset({"intake", "registers", "responder"})),
+        ("rejected", naming.rejected(interface.id), leaving, _GATEWAYS | _INTAKE | _REGISTERS),
     )
     for purpose, name, bytes_max, writers in rows:
         yield TopicSpec(
@@ -97,28 +101,52 @@ def _standing(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
 def _intake_changelogs(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
     # State goes with its partition of inbound: as many partitions.
     partitions = interface.partitions["inbound"]
-    forgetting = {
+    stores = {"dedup": _forgetting(sizing), "counters": _KEPT_FOR_EVER}
+    yield from _changelogs("intake", interface, stores, partitions, sizing)
+
+
+def _register_changelogs(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
+    partitions = interface.partitions["accepted"]
+    stores = {
+        "objects": _KEPT_FOR_EVER,
+        "marks": _forgetting(sizing),
+        "counters": _KEPT_FOR_EVER,
+    }
+    yield from _changelogs("registers", interface, stores, partitions, sizing)
+
+
+def _forgetting(sizing: Sizing) -> Mapping[str, str]:
+    return {
         "cleanup.policy": "compact,delete",
         "retention.ms": str(sizing.dedup_horizon_ms + sizing.dedup_slack_ms),
     }
-    for store, policy in (("dedup", forgetting), ("counters", {"cleanup.policy": "compact"})):
+
+
+def _changelogs(
+    processor: str,
+    interface: Interface,
+    stores: Mapping[str, Mapping[str, str]],
+    partitions: int,
+    sizing: Sizing,
+) -> Iterator[TopicSpec]:
+    for store, policy in stores.items():
         yield TopicSpec(
-            name=naming.changelog("intake", f"{store}-{interface.id.lower()}"),
+            name=naming.changelog(processor, f"{store}-{interface.id.lower()}"),
             purpose="changelog",
             partitions=partitions,
             config={
                 **policy,
                 **_COMPACTED,
-                # A mark may hold the reply that is given again.
+                # A mark may hold the reply that is given again, an object is its last event.
                 "max.message.bytes": str(_behind_intake(sizing)),
             },
-            writers=_INTAKE,
+            writers=frozenset({processor}),
             interface=interface.id,
         )
 
 
 def _noun_topics(noun: Noun, sizing: Sizing) -> Iterator[TopicSpec]:
-    writers = _INTAKE if noun.kind == "history" else frozenset({"registers"})
+    writers = _INTAKE if noun.kind == "history" else _REGISTERS
     yield TopicSpec(
         name=naming.noun_log(noun.home, noun.name),
         purpose="log",

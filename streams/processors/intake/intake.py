@@ -4,11 +4,13 @@ Lives here: the order of state-dependent decisions for one inbound record.
 
     refused?  -> rejected (and a FAILED reply where the pattern has one)
     elsewhere -> forwarded to the partition its identity belongs to
+    register? -> accepted, for the registers of its home to apply
     repeat?   -> no effect; the first reply again
     conflict? -> rejected, the first message stands
     else      -> events, rejections of single bad objects, reply, mark
 
-Must not live here: reading messages (see `understand`), building records (see `outputs`).
+Must not live here: reading messages (see `understand`), building records (see `outputs`),
+whether a register takes a change (see `streams.processors.registers`).
 
 Invariant: a mark is written in the same transaction as the effect it stands for, and a
 message that had no effect leaves none.
@@ -20,14 +22,15 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from schemas.envelope import Header, read
-from schemas.errors import MessageError, Problem
-from schemas.identity import content_digest, raw_digest
+from schemas.envelope import Header
+from schemas.errors import Problem
 from schemas.xml import XmlLimits
 from streams.engine.processor import COUNTERS, Context, Horizon, StoreSpec
 from streams.engine.record import Output, Record
-from streams.processors.intake.marks import Mark, time_of
-from streams.processors.intake.outputs import (
+from streams.processors.deduplication import Deduplication
+from streams.processors.marks import time_of
+from streams.processors.outputs import (
+    accepted,
     accepted_reply,
     events,
     failed_reply,
@@ -35,7 +38,7 @@ from streams.processors.intake.outputs import (
     rejection,
     reply_output,
 )
-from streams.processors.intake.understand import Refused, Understanding, Understood
+from streams.processors.understand import Refused, Understanding, Understood
 from topics import Catalogue, naming
 from topics.partitioning import murmur2_partition
 
@@ -52,8 +55,8 @@ class Intake:
 
     def __init__(self, catalogue: Catalogue, interfaces: Sequence[str]) -> None:
         self._catalogue = catalogue
-        self._limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
-        self._horizon_ms = catalogue.dedup_horizon_ms
+        limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
+        self._deduplication = Deduplication(DEDUP, catalogue.dedup_horizon_ms, limits)
         # Asked several times per message, with few different answers.
         self._context_of = lru_cache(_CONTEXTS_REMEMBERED)(catalogue.context_of)
         self._partitions: dict[str, int] = {}
@@ -86,11 +89,14 @@ class Intake:
         if self._forwarded(record, prepared, context):
             return
         self._count(context, "received", record, prepared.header)
+        if prepared.noun.kind == "register":
+            self._pass_on(record, prepared, context)
+            return
         key = prepared.identity.store_key
-        mark = self._mark(record, context.get(DEDUP, key))
+        mark = self._deduplication.recall(record, key, context)
         if mark is None:
             self._accept(record, prepared, key, context)
-        elif (problem := self._conflict(record, mark, context)) is None:
+        elif (problem := self._deduplication.conflict(record, mark, context)) is None:
             self._count(context, "duplicates", record, prepared.header)
             if mark.reply:
                 self._reply(record, prepared.header, mark.reply, context)
@@ -136,32 +142,14 @@ class Intake:
             return message.noun.name.encode()
         return message.identity.key
 
-    def _mark(self, record: Record, packed: bytes | None) -> Mark | None:
-        """The mark, unless the horizon has passed by the log's own time."""
-        if packed is None:
-            return None
-        mark = Mark.unpack(packed)
-        return None if record.timestamp_ms - mark.time_ms > self._horizon_ms else mark
-
-    def _conflict(self, record: Record, mark: Mark, context: Context) -> Problem | None:
-        """None for a repeat; otherwise what is wrong with the same identity coming again."""
-        value = record.value or b""
-        if raw_digest(value) == mark.digest:
-            return None
-        first = context.read_back(record.topic, record.partition, mark.offset)
-        where = f"{record.topic}/{record.partition}@{mark.offset}"
-        if first is None or first.value is None:
-            return Problem("identity_uncomparable", f"the first one, {where}, is no longer kept")
-        try:
-            same = self._content(first.value) == self._content(value)
-        except MessageError:
-            return Problem("identity_uncomparable", f"the first one is {where}")
-        return None if same else Problem("identity_conflict", f"the first one is {where}")
-
-    def _content(self, data: bytes) -> bytes:
-        return content_digest(read(data, self._limits))
-
     # --------------------------------------------------------------- effects
+
+    def _pass_on(self, record: Record, message: Understood, context: Context) -> None:
+        """To the registers: they know what there is, and whether this was said before."""
+        if message.rejected:
+            self._refuse_objects(record, message, context)
+        else:
+            context.emit(accepted(record, message))
 
     def _accept(self, record: Record, message: Understood, key: bytes, context: Context) -> None:
         header = message.header
@@ -176,8 +164,7 @@ class Intake:
         reply = accepted_reply(record, message) if message.pattern.replies else b""
         if reply:
             self._reply(record, header, reply, context)
-        mark = Mark(record.timestamp_ms, record.offset, raw_digest(record.value or b""), reply)
-        context.put(DEDUP, key, mark.pack())
+        self._deduplication.remember(record, key, reply, context)
 
     def _reject_objects(self, record: Record, message: Understood, context: Context) -> None:
         topic = self._rejected_topic(record, message.header)

@@ -13,7 +13,7 @@ from schemas.identity import Identity
 from streams.engine.ports import State
 from streams.engine.record import Record
 from streams.processors.intake import Intake
-from streams.processors.intake.understand import Refused
+from streams.processors.understand import Refused
 from streams.processors.replay.index import Index
 
 

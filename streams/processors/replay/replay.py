@@ -20,7 +20,7 @@ from typing import Protocol
 from streams.engine.processor import Context, StoreSpec
 from streams.engine.record import Output, Record
 from streams.processors.intake import Intake
-from streams.processors.intake.understand import Refused, Understood
+from streams.processors.understand import Refused, Understood
 from topics import Catalogue
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from schemas.times import from_epoch_ms
 from streams.engine.record import Record, TopicPartition
-from streams.processors.intake import NAME as INTAKE
+from streams.processors.pipeline import NAME as GROUP
 from streams.runtime.reading import Range, TopicReader
 from topics import Catalogue, TopicSpec, naming
 from topics.errors import EXIT_CONFIG, EXIT_FAILED, OperatorError
@@ -63,7 +63,7 @@ def resolve(reader: TopicReader, catalogue: Catalogue, wanted: Wanted) -> Plan:
     topic = naming.inbound(wanted.interface)
     kept = _kept(reader, topic)
     begun, notes = _begun(reader, kept, wanted)
-    done = reader.group_offsets(INTAKE, begun)
+    done = reader.group_offsets(GROUP, begun)
     ends = dict(begun)
     if wanted.until_ms is not None:
         ends = {at: Range(0, s.start) for at, s in _from_time(reader, ends, wanted.until_ms)}

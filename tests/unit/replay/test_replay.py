@@ -10,7 +10,7 @@ from streams.demo import messages as m
 from streams.engine.processor import Context
 from streams.engine.record import Output, Record, TopicPartition
 from streams.processors.intake import Intake
-from streams.processors.intake.understand import Refused, Understood
+from streams.processors.understand import Refused, Understood
 from streams.processors.replay import (
     Differences,
     Identities,

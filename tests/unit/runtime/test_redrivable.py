@@ -10,7 +10,7 @@ import pytest
 from connectors.inbound import admit, admit_oversize, refuse
 from schemas.errors import Problem
 from streams.engine.record import Output, Record
-from streams.processors.intake.outputs import rejection as rejected_output
+from streams.processors.outputs import rejection as rejected_output
 from streams.runtime.redrivable import About, LeftOut, Plan, make_plan, why_not
 from streams.runtime.rejections import Filter, parse_place, spans
 from tests.unit.intake.driver import CATALOGUE, HOUR_MS, START_MS, Driver

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from schemas.envelope import Header, Kind, Message, peek_header, read
+from schemas.envelope import Header, Kind, Message, Operation, peek_header, read
 from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import MessageError, Problem
 from schemas.identity import Identity, identify
@@ -86,7 +86,9 @@ class Understanding:
         if message.header is None:
             raise MessageError(Problem("root_unknown", "a fault is an answer, never sent in"))
         noun = self._admit(message.header)
-        outcome, atomic = _objects(message, profile(noun.profile or ""))
+        for operation in () if message.operation_set is None else message.operation_set.operations:
+            self._admit_operation(operation, noun)
+        outcome, atomic = _objects(message, message.header.verb, profile(noun.profile or ""))
         return self._understood(message.kind, message.header, noun, data, outcome, atomic=atomic)
 
     def _understood(
@@ -124,6 +126,14 @@ class Understanding:
             raise MessageError(Problem("context_unknown", xpath="/*/Header/Context"))
         return self._catalogue.nouns[header.noun]
 
+    def _admit_operation(self, operation: Operation, noun: Noun) -> None:
+        """Raises MessageError: `operation_noun`, or those of `Catalogue.refusal` for its verb."""
+        if operation.noun != noun.name:
+            raise MessageError(Problem("operation_noun", f"operation {operation.operation_id}"))
+        code = self._catalogue.refusal(self._interface, noun.name, operation.verb)
+        if code is not None:
+            raise MessageError(Problem(code, f"operation {operation.operation_id}"))
+
     def _pattern(self, kind: Kind, header: Header) -> Pattern:
         return self._catalogue.pattern(
             kind,
@@ -135,8 +145,10 @@ class Understanding:
         )
 
 
-def _objects(message: Message, reader: Profile) -> tuple[Outcome, bool]:
+def _objects(message: Message, verb: str, reader: Profile) -> tuple[Outcome, bool]:
     """The objects of the payload or of every operation, and whether all must be good.
+
+    Each object of an operation has that operation's verb.
 
     Raises:
         MessageError: payload_missing.
@@ -146,8 +158,12 @@ def _objects(message: Message, reader: Profile) -> tuple[Outcome, bool]:
         seen = 0  # objects are counted through all operations
         for operation in message.operation_set.operations:
             if operation.payload is not None:
-                part = reader.read(operation.payload)
-                together.items += part.items
+                partial = operation.element_operation
+                part = reader.read(operation.payload, "" if partial else operation.verb)
+                together.items += [
+                    replace(item, index=len(together.items) + n, verb=operation.verb, partial=partial)
+                    for n, item in enumerate(part.items)
+                ]
                 together.rejected += [replace(r, index=r.index + seen) for r in part.rejected]
                 together.objects += part.objects
                 seen += len(operation.payload)
@@ -156,4 +172,4 @@ def _objects(message: Message, reader: Profile) -> tuple[Outcome, bool]:
         if message.kind is Kind.RESPONSE:
             return Outcome(), False
         raise MessageError(Problem("payload_missing", xpath="/*/Payload"))
-    return reader.read(message.payload), False
+    return reader.read(message.payload, verb), False

@@ -1,7 +1,7 @@
-"""What intake writes: canonical events, replies and rejections, with their headers.
+"""What processors write: canonical events, replies and rejections, with their headers.
 
 Lives here: topic, key, headers and value of each output. Must not live here: whether it is
-written (see `intake`). Everything is a function of the inbound record and the message, so
+written (see `intake` and `registers`). Everything is a function of the inbound record and the message, so
 that the same input gives the same bytes again.
 
 CloudEvents 1.0, binary mode: https://github.com/cloudevents/spec (Kafka protocol binding).
@@ -31,11 +31,13 @@ from schemas.envelope import (
 )
 from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import CODES, Problem
+from schemas.identity import Identity
 from schemas.profiles import RejectedObject
 from schemas.times import from_epoch_ms
 from schemas.xml import parse
 from streams.engine.record import Headers, Output, Record
-from streams.processors.intake.understand import Understood
+from streams.processors.provenance import inbound_headers
+from streams.processors.understand import Understood
 from topics import Catalogue, naming
 from topics.rejection import REDRIVEN_FROM, UNKNOWN_SOURCE, rejection_headers
 
@@ -44,6 +46,8 @@ _KEPT: Final = ("traceparent", REDRIVEN_FROM)
 OVERSIZE_HEAD_BYTES: Final = 64 * 1024
 # A reply names at most so many bad objects; the rest are in `rejected`, each by itself.
 REPLY_ERRORS_MAX: Final = 100
+# Nor more objects than that by their identity.
+REPLY_IDS_MAX: Final = 1000
 # Name space of reply message IDs: uuid5 of it and the request's identity key.
 SENDER: Final = "cimstream"
 _REPLY_IDS: Final = uuid.UUID("6b1f7c1e-6a55-5d0e-9c9b-2f2d3f0f7a10")
@@ -58,24 +62,25 @@ def events(record: Record, message: Understood, catalogue: Catalogue) -> Iterato
         ("ce_source", (header.source or UNKNOWN_SOURCE).encode()),
         ("ce_time", from_epoch_ms(_time_ms(header, record)).encode()),
         ("ce_messageid", identity.message_id.encode()),
-        ("ce_verb", header.verb.encode()),
         *_optional("ce_correlationid", header.correlation_id),
         *_optional("ce_revision", header.revision),
         ("traceparent", _traceparent(record, identity.key)),
     )
-    kinds: dict[str, tuple[str, bytes, Headers]] = {}
+    kinds: dict[tuple[str, str], tuple[str, bytes, Headers]] = {}
     for index, item in enumerate(message.items):
-        kind = kinds.get(item.noun)
+        verb = item.verb or header.verb
+        kind = kinds.get((item.noun, verb))
         if kind is None:
             noun = catalogue.nouns[item.noun]
             headers = (
                 *common,
-                ("ce_type", f"cim.{item.noun}.{header.verb}".encode()),
+                ("ce_verb", verb.encode()),
+                ("ce_type", f"cim.{item.noun}.{verb}".encode()),
                 ("ce_interface", noun.home.encode()),
                 ("ce_noun", item.noun.encode()),
             )
             topic = naming.noun_log(noun.home, item.noun, identity.context)
-            kind = kinds[item.noun] = (topic, frame(noun.schema or ""), headers)
+            kind = kinds[item.noun, verb] = (topic, frame(noun.schema or ""), headers)
         topic, prefix, headers = kind
         provenance = encode_provenance(
             record.topic, record.partition, record.offset, identity.message_id, header.source, index
@@ -84,14 +89,29 @@ def events(record: Record, message: Understood, catalogue: Catalogue) -> Iterato
         yield Output(topic, item.key, prefix + provenance + item.body, (*headers, unique))
 
 
-def accepted_reply(record: Record, message: Understood) -> bytes:
-    """The ResponseMessage for a message that took effect, in whole or in part."""
+def accepted(record: Record, message: Understood) -> Output:
+    """The message as it came, for the registers of its noun's home."""
+    return Output(
+        naming.accepted(message.noun.home),
+        message.noun.name.encode(),
+        record.value,
+        (*_inbound_context(record, message.header), *inbound_headers(record)),
+    )
+
+
+def accepted_reply(
+    record: Record, message: Understood, objects: Sequence[ObjectId] = ()
+) -> bytes:
+    """The ResponseMessage for a message that took effect, in whole or in part.
+
+    `objects` are those that it has made or changed.
+    """
     if message.rejected:
         result, first = "PARTIAL", ReplyError("0.2", "INFORM", "partial, nothing more follows")
     else:
         result, first = "OK", ReplyError("0.0", "INFORM", "no errors")
     key = message.identity.key
-    return _reply(message.header, record, key, result, (first,), message.rejected)
+    return _reply(message.header, record, key, result, (first,), message.rejected, objects)
 
 
 def failed_reply(
@@ -102,8 +122,7 @@ def failed_reply(
 ) -> bytes:
     """The ResponseMessage for a message that had no effect."""
     errors = tuple(reply_error(problem) for problem in problems[:REPLY_ERRORS_MAX])
-    key = record.key or str(record).encode()
-    return _reply(header, record, key, "FAILED", errors, rejected)
+    return _reply(header, record, _reply_key(record, header), "FAILED", errors, rejected)
 
 
 def reply_output(record: Record, header: Header, home: str, context: str, reply: bytes) -> Output:
@@ -240,6 +259,7 @@ def _reply(
     result: str,
     errors: tuple[ReplyError, ...],
     rejected: Sequence[RejectedObject],
+    objects: Sequence[ObjectId] = (),
 ) -> bytes:
     room = REPLY_ERRORS_MAX - len(errors)
     errors += tuple(
@@ -248,12 +268,19 @@ def _reply(
     )
     answer = reply_to(
         header,
-        Reply(result, errors),
+        Reply(result, errors, tuple(objects[:REPLY_IDS_MAX])),
         message_id=str(uuid.uuid5(_REPLY_IDS, key.hex())),
         timestamp_ms=record.timestamp_ms,
         source=SENDER,
     )
     return write(answer)
+
+
+def _reply_key(record: Record, header: Header) -> bytes:
+    """What the reply's ID is made of: who asks again is answered under the same one."""
+    if header.message_id:
+        return Identity(header.context, header.source, header.noun, header.message_id).key
+    return str(record).encode()
 
 
 def _time_ms(header: Header, record: Record) -> int:

@@ -1,0 +1,203 @@
+"""Registers: what intake let through becomes the present state of objects, once.
+
+Lives here: the order of decisions for one accepted message.
+
+    repeat?    -> no effect; the first reply again
+    conflict?  -> rejected, the first message stands
+    refused?   -> rejected (it exists already, is missing, closed, changed meanwhile …)
+    else       -> per object: event, present state; reply, mark; all in one transaction
+
+Must not live here: what a verb does (see `life_cycle`), how an object changes (see `objects`),
+building records (see `streams.processors.outputs`).
+
+Invariant: log, present state, reply and mark say the same, because they are written together; the
+messages of one noun are applied one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from schemas.envelope import ObjectId
+from schemas.errors import MessageError, Problem
+from schemas.profiles import declared
+from schemas.xml import XmlLimits
+from streams.engine.processor import COUNTERS, Context, Horizon, StoreSpec
+from streams.engine.record import Output, Record
+from streams.processors.deduplication import Deduplication
+from streams.processors.marks import time_of
+from streams.processors.outputs import (
+    accepted_reply,
+    events,
+    failed_reply,
+    rejection,
+    reply_output,
+)
+from streams.processors.provenance import inbound_of
+from streams.processors.registers.life_cycle import Life
+from streams.processors.registers.objects import Changes, Effect, State
+from streams.processors.understand import Refused, Understanding, Understood
+from topics import Catalogue, naming
+
+NAME: Final = "registers"
+OBJECTS: Final = "objects"
+MARKS: Final = "marks"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message with where it came in."""
+
+    inbound: Record
+    message: Understood | Refused
+
+
+class Registers:
+    """The registers of some or all interfaces of the catalogue, by their homes."""
+
+    name = NAME
+
+    def __init__(self, catalogue: Catalogue, interfaces: Sequence[str]) -> None:
+        self._catalogue = catalogue
+        limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
+        self._deduplication = Deduplication(MARKS, catalogue.dedup_horizon_ms, limits)
+        self._homes = {naming.accepted(home): home for home in interfaces}
+        self._understanding = {
+            naming.inbound(interface): Understanding(catalogue, interface)
+            for interface in catalogue.interfaces
+        }
+        kept = Horizon(catalogue.dedup_horizon_ms, catalogue.dedup_slack_ms, time_of)
+        self.inputs: Mapping[str, tuple[StoreSpec, ...]] = {
+            topic: (
+                StoreSpec(OBJECTS, naming.changelog(NAME, f"objects-{home.lower()}")),
+                StoreSpec(MARKS, naming.changelog(NAME, f"marks-{home.lower()}"), kept),
+                StoreSpec(COUNTERS, naming.changelog(NAME, f"counters-{home.lower()}")),
+            )
+            for topic, home in self._homes.items()
+        }
+
+    def prepare(self, records: Sequence[Record]) -> Sequence[Accepted]:
+        """Understand each message as intake did; no state, no order."""
+        return [self._accepted(record) for record in records]
+
+    def process(self, record: Record, prepared: Accepted, context: Context) -> None:
+        """Decide about one message and emit what follows."""
+        inbound, message = prepared.inbound, prepared.message
+        if isinstance(message, Refused):
+            self._refuse(record, inbound, message, context)
+            return
+        key = message.identity.store_key
+        mark = self._deduplication.recall(record, key, context)
+        if mark is None:
+            self._apply(record, inbound, message, key, context)
+        elif (problem := self._deduplication.conflict(record, mark, context)) is None:
+            self._count(context, "duplicates", record, message)
+            if mark.reply:
+                self._reply(record, inbound, message, mark.reply, context)
+        else:
+            refused = Refused((problem,), message.header, message.pattern)
+            self._refuse(record, inbound, refused, context)
+
+    def reject(
+        self, record: Record, code: str, reason: str, context: Context, *, with_value: bool
+    ) -> None:
+        """What the engine asks for when a record broke us or the broker."""
+        home = self._homes[record.topic]
+        context.count("rejected", home, naming.PRODUCTION, "", code)
+        problem = Problem(code, reason)
+        context.emit(
+            rejection(record, naming.rejected(home), None, problem, with_value=with_value)
+        )
+
+    def _accepted(self, record: Record) -> Accepted:
+        inbound = inbound_of(record)
+        return Accepted(inbound, self._understanding[inbound.topic].understand(record.value))
+
+    # --------------------------------------------------------------- effects
+
+    def _apply(
+        self, record: Record, inbound: Record, message: Understood, key: bytes, context: Context
+    ) -> None:
+        try:
+            effects = self._changes(message, context).of(message.items)
+        except MessageError as error:
+            refused = Refused(error.problems, message.header, message.pattern)
+            self._refuse(record, inbound, refused, context)
+            return
+        for output in self._written(inbound, message, effects, context):
+            context.emit(output)
+        for _ in effects:
+            self._count(context, "produced", record, message)
+        reply = b""
+        if message.pattern.replies:
+            reply = accepted_reply(inbound, message, _identities(effects))
+            self._reply(record, inbound, message, reply, context)
+        self._deduplication.remember(record, key, reply, context)
+
+    def _changes(self, message: Understood, context: Context) -> Changes:
+        prefix = f"{message.identity.context}|{message.noun.name}|".encode()
+
+        def find(key: bytes) -> State | None:
+            value = context.get(OBJECTS, prefix + key)
+            return None if value is None else State.read(value)
+
+        profile = declared(message.noun.profile or "")
+        return Changes(profile, message.header, find, control=message.noun.control)
+
+    def _written(
+        self, inbound: Record, message: Understood, effects: list[Effect], context: Context
+    ) -> Iterator[Output]:
+        """The event of each effect, and the present state that follows; also kept in the store."""
+        noun, prefix = message.noun, f"{message.identity.context}|{message.noun.name}|".encode()
+        current = naming.current_log(noun.home, noun.name, message.identity.context)
+        changed = replace(message, items=[effect.item for effect in effects])
+        logged = events(inbound, changed, self._catalogue)
+        for effect, event in zip(effects, logged, strict=True):
+            yield event
+            gone = effect.state.life is Life.DELETED
+            yield event._replace(topic=current, value=None if gone else event.value)
+            if gone:
+                context.delete(OBJECTS, prefix + effect.item.key)
+            else:
+                context.put(OBJECTS, prefix + effect.item.key, event.value or b"")
+
+    def _refuse(self, record: Record, inbound: Record, refused: Refused, context: Context) -> None:
+        header, problems = refused.header, refused.problems
+        home = self._homes[record.topic]
+        space = self._context(home, header.context if header else "")
+        noun = header.noun if header else ""
+        context.count("rejected", home, space, noun, problems[0].code)
+        topic = naming.rejected(home, space)
+        context.emit(rejection(inbound, topic, header, problems[0], others=len(problems) - 1))
+        if header is not None and refused.pattern is not None and refused.pattern.replies:
+            reply = failed_reply(inbound, header, problems)
+            context.emit(reply_output(inbound, header, home, space, reply))
+            context.count("replied", home, space, noun, "")
+
+    def _reply(
+        self, record: Record, inbound: Record, message: Understood, reply: bytes, context: Context
+    ) -> None:
+        home = self._homes[record.topic]
+        space = self._context(home, message.header.context)
+        context.emit(reply_output(inbound, message.header, home, space, reply))
+        self._count(context, "replied", record, message)
+
+    def _count(self, context: Context, what: str, record: Record, message: Understood) -> None:
+        home = self._homes[record.topic]
+        space = self._context(home, message.header.context)
+        context.count(what, home, space, message.noun.name, "")
+
+    def _context(self, home: str, context: str) -> str:
+        return self._catalogue.context_of(home, context)
+
+
+def _identities(effects: Sequence[Effect]) -> list[ObjectId]:
+    """The objects by their mRID, or where they have none by the key of their events."""
+    found = []
+    for effect in effects:
+        mrid = effect.state.record.get("mRID")
+        kind = "other" if mrid is None else "uuid"
+        found.append(ObjectId(mrid or effect.item.key.decode(), kind))
+    return found

@@ -1,0 +1,198 @@
+"""What a register takes, what it refuses, and what it says."""
+
+from __future__ import annotations
+
+import pytest
+
+from streams.demo import messages as m
+from streams.processors.registers.life_cycle import Life, refusal, transition
+from tests.unit.registers.driver import CATALOGUE, House, header
+
+SPACE = "urn:cimstream:Outages:1"
+LOG = "cim.i1.outages"
+
+
+def outage(mrid: str = "o1", kind: str = "unplanned", more: str = "") -> str:
+    what = f"<outageKind>{kind}</outageKind>" if kind else ""
+    return f"<Outage><mRID>{mrid}</mRID>{more}{what}</Outage>"
+
+
+def outages(*objects: str) -> str:
+    return f'<Outages xmlns="{SPACE}">{"".join(objects)}</Outages>'
+
+
+def message(message_id: str, verb: str, *objects: str, source: str = "OMS", extra: str = "") -> bytes:
+    return m.envelope(
+        outages(*objects), message_id=message_id, verb=verb, noun="Outages", source=source,
+        extra=extra,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def house() -> House:
+    return House()
+
+
+def test_an_object_is_created_changed_and_closed_and_log_state_and_reply_say_the_same(
+    house: House,
+) -> None:
+    cause = "<cause>tree</cause>"
+    house.send(message("1", "create", outage()), "I1")
+    house.send(message("2", "change", outage(more=cause)), "I1")
+    house.send(message("3", "close", outage(kind="")), "I1")
+    seen = [(e["revision"], e["lifeCycle"], e["cause"]) for e in house.events("Outages")]
+    assert seen == [(1, "open", None), (2, "open", "tree"), (3, "closed", "tree")]
+    assert [header(one, "ce_verb") for one in house.logs[LOG]] == ["create", "change", "close"]
+    assert house.current("Outages")[b"o1"] == house.events("Outages")[-1]
+    replies = house.replies("I1")
+    assert [(r.reply.result, r.reply.ids[0].value) for r in replies if r.reply] == [("OK", "o1")] * 3
+
+
+def test_a_change_is_the_whole_object_and_of_an_element_operation_what_is_there(
+    house: House,
+) -> None:
+    house.send(message("1", "create", outage(more="<cause>tree</cause>")), "I1")
+    house.send(message("2", "change", outage(more="<metersAffected>7</metersAffected>")), "I1")
+    assert house.events("Outages")[-1]["cause"] is None
+    part = outage(kind="", more="<cause>storm</cause>")
+    operation = f"""<msg:OperationSet xmlns:msg="http://iec.ch/TC57/2011/schema/message">
+      <msg:Operation><msg:operationId>1</msg:operationId><msg:verb>change</msg:verb>
+      <msg:elementOperation>true</msg:elementOperation>{outages(part)}</msg:Operation>
+      </msg:OperationSet>"""
+    house.send(m.envelope(operation, message_id="3", verb="change", noun="Outages"), "I1")
+    last = house.events("Outages")[-1]
+    assert (last["cause"], last["metersAffected"], last["outageKind"]) == ("storm", 7, "unplanned")
+
+
+@pytest.mark.parametrize(
+    ("before", "verb", "code"),
+    [
+        ([], "change", "object_missing"),
+        ([], "close", "object_missing"),
+        (["create"], "create", "object_exists"),
+        (["create", "close"], "change", "transition_illegal"),
+        (["create", "cancel"], "close", "transition_illegal"),
+        (["create", "close"], "create", "object_exists"),
+    ],
+)
+def test_what_the_register_refuses_is_rejected_and_answered_with_a_code(
+    house: House, before: list[str], verb: str, code: str
+) -> None:
+    for number, earlier in enumerate(before):
+        house.send(message(f"b{number}", earlier, outage()), "I1")
+    there = house.current("Outages")
+    house.send(message("x", verb, outage()), "I1")
+    assert house.current("Outages") == there
+    assert house.codes("I1") == [code]
+    answer = house.replies("I1")[-1].reply
+    assert answer is not None and answer.result == "FAILED"
+    assert answer.errors[0].code in ("5.3", "5.7", "6.1")
+
+
+def test_a_message_with_one_wrong_object_changes_nothing(house: House) -> None:
+    house.send(message("1", "create", outage("o1")), "I1")
+    house.send(message("2", "create", outage("o2"), outage("o1"), outage("o3")), "I1")
+    assert list(house.current("Outages")) == [b"o1"]
+    assert house.codes("I1") == ["object_exists"]
+
+
+def test_an_invalid_object_spoils_its_message_before_any_register_sees_it(house: House) -> None:
+    house.send(message("1", "create", outage("o1"), outage("o2", kind="sometimes")), "I1")
+    assert house.events("Outages") == []
+    assert house.codes("I1") == ["transaction_aborted"]
+
+
+def test_what_must_be_said_when_an_object_is_created_need_not_when_it_is_closed(
+    house: House,
+) -> None:
+    house.send(message("1", "create", outage(kind="")), "I1")
+    assert house.codes("I1") == ["field_required"]
+    house.send(message("2", "create", outage()), "I1")
+    house.send(message("3", "close", outage(kind="")), "I1")
+    assert [e["lifeCycle"] for e in house.events("Outages")] == ["open", "closed"]
+
+
+def test_a_repeat_has_no_second_effect_and_gets_the_same_reply_byte_for_byte(house: House) -> None:
+    first = message("1", "create", outage())
+    house.send(first, "I1")
+    house.send(first, "I1")
+    house.send(first.replace(b"<mRID>", b"<mRID >"), "I1")
+    assert len(house.events("Outages")) == 1
+    assert len({one.value for one in house.logs["cim.i1.outbound"]}) == 1
+    assert len(house.logs["cim.i1.outbound"]) == 3
+    assert house.counts["duplicates", "I1", "PRODUCTION", "Outages", ""] == 2
+
+
+def test_the_same_identity_with_other_content_is_a_conflict_and_the_first_stands(
+    house: House,
+) -> None:
+    house.send(message("1", "create", outage("o1")), "I1")
+    house.send(message("1", "create", outage("o2")), "I1")
+    assert list(house.current("Outages")) == [b"o1"]
+    assert house.codes("I1") == ["identity_conflict"]
+    assert header(house.logs["cim.i1.rejected"][0], "__connect.errors.topic") == "cim.i1.inbound"
+
+
+def test_a_refused_change_leaves_no_mark_so_that_it_can_be_sent_again(house: House) -> None:
+    change = message("2", "change", outage(more="<cause>tree</cause>"))
+    house.send(change, "I1")
+    house.send(message("1", "create", outage()), "I1")
+    house.send(change, "I1")
+    assert house.codes("I1") == ["object_missing"]
+    assert house.current("Outages")[b"o1"]["cause"] == "tree"
+
+
+def test_what_enters_on_another_interface_is_in_the_log_of_the_home(house: House) -> None:
+    house.send(message("1", "create", outage(), source="CIS"), "I6")
+    house.send(message("2", "change", outage(more="<cause>tree</cause>")), "I1")
+    events = house.events("Outages")
+    assert [e["provenance"]["topic"] for e in events] == ["cim.i6.inbound", "cim.i1.inbound"]
+    assert [e["revision"] for e in events] == [1, 2]
+
+
+def test_a_change_that_is_based_on_an_older_revision_is_refused(house: House) -> None:
+    house.send(message("1", "create", outage()), "I1")
+    seen = "<Property><Name>ExpectedRevision</Name><Value>{}</Value></Property>"
+    for number, expected in (("2", 1), ("3", 1), ("4", 2)):
+        more = f"<cause>{number}</cause>"
+        house.send(message(number, "change", outage(more=more), extra=seen.format(expected)), "I1")
+    assert [e["cause"] for e in house.events("Outages")] == [None, "2", "4"]
+    assert house.codes("I1") == ["revision_outdated"]
+
+
+def test_a_document_of_an_older_revision_number_does_not_replace_a_newer_one(house: House) -> None:
+    number = "<revisionNumber>{}</revisionNumber>"
+    house.send(message("1", "create", outage(more=number.format(9))), "I1")
+    house.send(message("2", "change", outage(more=number.format(10))), "I1")
+    house.send(message("3", "change", outage(more=number.format(9))), "I1")
+    assert [e["revisionNumber"] for e in house.events("Outages")] == ["9", "10"]
+    assert house.codes("I1") == ["revision_outdated"]
+
+
+def test_a_training_message_has_a_register_of_its_own(house: House) -> None:
+    house.send(message("1", "create", outage(), extra="<Context>TRAINING</Context>"), "I1")
+    assert house.current("Outages") == {}
+    assert list(house.current("Outages", "TRAINING")) == [b"o1"]
+    house.send(message("2", "create", outage()), "I1")
+    assert house.codes("I1") == []
+
+
+def test_events_of_another_system_do_the_same_as_requests(house: House) -> None:
+    for number, verb in enumerate(("created", "changed", "closed")):
+        house.send(message(str(number), verb, outage()), "I1")
+    assert [e["lifeCycle"] for e in house.events("Outages")] == ["open", "open", "closed"]
+    assert house.replies("I1") == []
+
+
+def test_a_control_that_was_executed_is_over_and_a_study_is_not() -> None:
+    assert transition("executed", control=True).target is Life.CLOSED
+    assert transition("executed", control=False).target is Life.OPEN
+    assert refusal(transition("executed", control=True), None) is None
+    assert refusal(transition("delete", control=False), Life.CLOSED) is None
+
+
+def test_every_verb_that_a_register_takes_has_a_transition() -> None:
+    for noun in CATALOGUE.nouns.values():
+        if noun.kind == "register" and noun.profile is not None:
+            for verb in noun.verbs:
+                transition(verb, control=noun.control)
