@@ -8,7 +8,10 @@ Source: Avro 1.12 specification, "Schema Resolution".
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
+
+Node: TypeAlias = Any
+"""A part of a schema, as JSON."""
 
 _PROMOTIONS: Final = {
     "int": {"int", "long", "float", "double"},
@@ -33,7 +36,7 @@ class _Comparison:
         self._named = (dict(_named(reader)), dict(_named(writer)))
         self._open: set[tuple[str, str]] = set()
 
-    def differences(self, reader: Any, writer: Any, path: str) -> Iterator[str]:
+    def differences(self, reader: Node, writer: Node, path: str) -> Iterator[str]:
         reader, writer = self._resolved(reader, 0), self._resolved(writer, 1)
         if isinstance(writer, list):
             for branch in writer:
@@ -48,7 +51,7 @@ class _Comparison:
         else:
             yield from self._same_kind(reader, writer, path)
 
-    def _same_kind(self, reader: Any, writer: Any, path: str) -> Iterator[str]:
+    def _same_kind(self, reader: Node, writer: Node, path: str) -> Iterator[str]:
         match _kind(reader):
             case "record":
                 yield from self._records(reader, writer, path)
@@ -64,7 +67,7 @@ class _Comparison:
                     if now != before:
                         yield f"{path}: {key} was {before}, is {now}"
 
-    def _records(self, reader: Any, writer: Any, path: str) -> Iterator[str]:
+    def _records(self, reader: Node, writer: Node, path: str) -> Iterator[str]:
         pair = (reader["name"], writer["name"])
         if reader["name"] != writer["name"]:
             yield f"{path}: was {writer['name']}, is {reader['name']}"
@@ -80,11 +83,11 @@ class _Comparison:
                 yield f"{below}: is new and has no default"
         self._open.remove(pair)
 
-    def _resolved(self, node: Any, side: int) -> Any:
+    def _resolved(self, node: Node, side: int) -> Node:
         return self._named[side].get(node, node) if isinstance(node, str) else node
 
 
-def _named(node: Any) -> Iterator[tuple[str, Any]]:
+def _named(node: Node) -> Iterator[tuple[str, Any]]:
     """Every type with a name, by it."""
     if isinstance(node, list):
         for item in node:
@@ -97,9 +100,9 @@ def _named(node: Any) -> Iterator[tuple[str, Any]]:
                 yield from _named(node[key])
 
 
-def _kind(node: Any) -> str:
+def _kind(node: Node) -> str:
     return str(node["type"]) if isinstance(node, dict) else str(node)
 
 
-def _property(node: Any, key: str) -> Any:
+def _property(node: Node, key: str) -> Node:
     return node.get(key) if isinstance(node, dict) else None

@@ -90,15 +90,13 @@ class DeclaredProfile:
         self.schema = declaration.schema
         self.shape: Shape = read_shape(source(file), declaration.object)
         self._declaration = declaration
-        self._xsd = ObjectSchema(
-            file, self.noun, {}, declaration.synonyms, declaration.aliases
-        )
+        self._xsd = ObjectSchema(file, self.noun, {}, declaration.synonyms, declaration.aliases)
         self._fields = {field.key: field for field in self.shape.fields}
         for key in (*declaration.required, *declaration.subject):
             if key not in self._fields and key != ".":
                 raise ProfileFileError(f"{folder}: {self.shape.name} has no field {key}")
 
-    def read(self, payload: etree._Element, verb: str) -> Outcome:
+    def read(self, payload: etree._Element, verb: str = "") -> Outcome:
         """Check and map each object.
 
         An object is rejected with `profile_violation`, `timestamp_invalid`,

@@ -13,10 +13,13 @@ register, `revision` and `lifeCycle`.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from schemas.profiles.mapping import DECIMAL_DIGITS, DECIMAL_SCALE
 from schemas.profiles.shapes import NAME, DataType, Field, ProfileFileError, Scalar, Shape
+
+Node: TypeAlias = Any
+"""A part of a schema, as JSON."""
 
 UNKNOWN: Final = "_UNKNOWN"
 _SYMBOL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -131,7 +134,7 @@ def _field(field: Field, known: set[str]) -> dict[str, Any]:
     return {"name": field.key, "type": ["null", kind], "default": None, "doc": doc}
 
 
-def _type(kind: DataType | Shape, known: set[str]) -> Any:
+def _type(kind: DataType | Shape, known: set[str]) -> Node:
     if isinstance(kind, DataType) and not kind.values:
         plain = _TYPES[kind.scalar]
         if not kind.unit:

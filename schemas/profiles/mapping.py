@@ -16,8 +16,8 @@ import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, TypeAlias
 
 from lxml import etree
 
@@ -34,10 +34,12 @@ DECIMAL_SCALE: Final = 12
 _DECIMAL_BOUND: Final = Decimal(10) ** (DECIMAL_DIGITS - DECIMAL_SCALE)
 _LONG_BOUND: Final = 1 << 63
 
-_Read = Callable[[etree._Element, Findings], Any]  # noqa: SLF001 - its name in lxml
+Value: TypeAlias = Any
+"""What a field holds: text, number, time, record, or a list of them."""
+_Read = Callable[[etree._Element, Findings], Value]  # noqa: SLF001 - its name in lxml
 
 
-@lru_cache(maxsize=None)
+@cache
 def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings], Record]:
     """What reads elements of the shape in this namespace.
 
@@ -46,8 +48,9 @@ def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings],
     """
     space = f"{{{namespace}}}" if namespace else ""
     elements = {space + f.tag: (f.key, f.many, _read(f, namespace)) for f in shape.fields if f.tag}
-    attributes = [(f.tag, f.key, f.type) for f in shape.fields if f.attribute]
-    text = next((f.type for f in shape.fields if not f.tag), None)
+    leaves = [(f, f.type) for f in shape.fields if isinstance(f.type, DataType)]
+    attributes = [(f.tag, f.key, kind) for f, kind in leaves if f.attribute]
+    text = next((kind for f, kind in leaves if not f.tag), None)
     empty: Record = {f.key: None for f in shape.fields if not f.many}
     lists = [f.key for f in shape.fields if f.many]
     is_interval = shape.name == INTERVAL
@@ -68,14 +71,13 @@ def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings],
             else:
                 record[key] = value
         for tag, key, kind in attributes:
-            content = element.get(tag, "").strip(parts.SPACE)
-            record[key] = _value(content, kind, element, findings) if content else None
+            said = element.get(tag, "").strip(parts.SPACE)
+            record[key] = _value(said, kind, element, findings) if said else None
         if text is not None:
             content = parts.text_of(element)
             record[TEXT] = _value(content, text, element, findings) if content else None
-        if is_interval and None not in (start := record["start"], end := record["end"]):
-            if end < start:
-                findings.add("interval_reversed", element)
+        if is_interval and _reversed(record["start"], record["end"]):
+            findings.add("interval_reversed", element)
         return record
 
     return read
@@ -106,14 +108,18 @@ def _read(field: Field, namespace: str) -> _Read:
     if kind.scalar is Scalar.DATE_TIME:
         return parts.millis_of
 
-    def read(element: etree._Element, findings: Findings) -> Any:
+    def read(element: etree._Element, findings: Findings) -> Value:
         content = parts.text_of(element)
         return None if content is None else _value(content, kind, element, findings)
 
     return read
 
 
-def _value(content: str, kind: Any, element: etree._Element, findings: Findings) -> Any:
+def _reversed(start: int | None, end: int | None) -> bool:
+    return start is not None and end is not None and end < start
+
+
+def _value(content: str, kind: DataType, element: etree._Element, findings: Findings) -> Value:
     """A text that the XSD lets pass as `kind`."""
     match kind.scalar:
         case Scalar.BOOLEAN:
@@ -154,7 +160,7 @@ def _fill(element: etree._Element, record: Record, shape: Shape, space: str) -> 
                 _append(element, field, one, space)
 
 
-def _append(parent: etree._Element, field: Field, value: Any, space: str) -> None:
+def _append(parent: etree._Element, field: Field, value: Value, space: str) -> None:
     child = etree.SubElement(parent, space + field.tag)
     kind = field.type
     if isinstance(kind, Shape):
@@ -174,7 +180,7 @@ def _time(value: int | datetime) -> str:
     return from_epoch_ms(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: Value) -> str:
     match value:
         case bool():
             return "true" if value else "false"

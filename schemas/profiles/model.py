@@ -65,7 +65,7 @@ class Profile(Protocol):
     def noun(self) -> str:
         """The noun whose payload this reads."""
 
-    def read(self, payload: etree._Element, verb: str) -> Outcome:
+    def read(self, payload: etree._Element, verb: str = "") -> Outcome:
         """Check and map a payload, object by object, in its order.
 
         `verb` is what is asked of them, "" where only some of their fields are meant.

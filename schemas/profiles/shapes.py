@@ -230,7 +230,8 @@ class _Reader:
         extension = element.find(f"{XS}extension")
         if extension is None:
             raise ProfileFileError("simple content without an extension is not understood")
-        text = Field("", TEXT, self._data(extension.get("base", "")), required=True, doc="The text.")
+        base = self._data(extension.get("base", ""))
+        text = Field("", TEXT, base, required=True, doc="The text.")
         return [text, *(self._attribute(e) for e in extension.iterfind(f"{XS}attribute"))]
 
     def _type(self, name: str) -> DataType | Shape:

@@ -177,9 +177,7 @@ class _Order:
 class _Words:
     """The words that others use in place of those of a code list."""
 
-    def __init__(
-        self, schema: etree._Element, synonyms: Mapping[str, Mapping[str, str]]
-    ) -> None:
+    def __init__(self, schema: etree._Element, synonyms: Mapping[str, Mapping[str, str]]) -> None:
         self._lists = {
             f"{name}": {word.lower(): code for word, code in self._all(schema, name, words)}
             for name, words in synonyms.items()

@@ -1,8 +1,8 @@
 """What processors write: canonical events, replies and rejections, with their headers.
 
 Lives here: topic, key, headers and value of each output. Must not live here: whether it is
-written (see `intake` and `registers`). Everything is a function of the inbound record and the message, so
-that the same input gives the same bytes again.
+written (see `intake` and `registers`). Everything is a function of the inbound record and the
+message, so that the same input gives the same bytes again.
 
 CloudEvents 1.0, binary mode: https://github.com/cloudevents/spec (Kafka protocol binding).
 """
@@ -99,9 +99,7 @@ def accepted(record: Record, message: Understood) -> Output:
     )
 
 
-def accepted_reply(
-    record: Record, message: Understood, objects: Sequence[ObjectId] = ()
-) -> bytes:
+def accepted_reply(record: Record, message: Understood, objects: Sequence[ObjectId] = ()) -> bytes:
     """The ResponseMessage for a message that took effect, in whole or in part.
 
     `objects` are those that it has made or changed.

@@ -160,8 +160,9 @@ def _objects(message: Message, verb: str, reader: Profile) -> tuple[Outcome, boo
             if operation.payload is not None:
                 partial = operation.element_operation
                 part = reader.read(operation.payload, "" if partial else operation.verb)
+                first, said = len(together.items), operation.verb
                 together.items += [
-                    replace(item, index=len(together.items) + n, verb=operation.verb, partial=partial)
+                    replace(item, index=first + n, verb=said, partial=partial)
                     for n, item in enumerate(part.items)
                 ]
                 together.rejected += [replace(r, index=r.index + seen) for r in part.rejected]

@@ -33,6 +33,7 @@ _KEPT_FOR_EVER: Final = {"cleanup.policy": "compact"}
 _GATEWAYS: Final = frozenset({"gateway", "connector"})
 _INTAKE: Final = frozenset({"intake"})
 _REGISTERS: Final = frozenset({"registers"})
+_ANSWERING: Final = frozenset({"intake", "registers", "responder"})
 
 
 def topic_specs(
@@ -84,7 +85,7 @@ def _standing(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
     rows: tuple[tuple[Purpose, str, int, frozenset[str]], ...] = (
         ("inbound", naming.inbound(interface.id), entering, _GATEWAYS),
         ("accepted", naming.accepted(interface.id), leaving, _INTAKE),
-        ("outbound", naming.outbound(interface.id), leaving, frozenset({"intake", "registers", "responder"})),
+        ("outbound", naming.outbound(interface.id), leaving, _ANSWERING),
         ("rejected", naming.rejected(interface.id), leaving, _GATEWAYS | _INTAKE | _REGISTERS),
     )
     for purpose, name, bytes_max, writers in rows:

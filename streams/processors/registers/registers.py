@@ -107,9 +107,7 @@ class Registers:
         home = self._homes[record.topic]
         context.count("rejected", home, naming.PRODUCTION, "", code)
         problem = Problem(code, reason)
-        context.emit(
-            rejection(record, naming.rejected(home), None, problem, with_value=with_value)
-        )
+        context.emit(rejection(record, naming.rejected(home), None, problem, with_value=with_value))
 
     def _accepted(self, record: Record) -> Accepted:
         inbound = inbound_of(record)

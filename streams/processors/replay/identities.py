@@ -13,8 +13,8 @@ from schemas.identity import Identity
 from streams.engine.ports import State
 from streams.engine.record import Record
 from streams.processors.intake import Intake
-from streams.processors.understand import Refused
 from streams.processors.replay.index import Index
+from streams.processors.understand import Refused
 
 
 class Identities:

@@ -21,7 +21,9 @@ def outages(*objects: str) -> str:
     return f'<Outages xmlns="{SPACE}">{"".join(objects)}</Outages>'
 
 
-def message(message_id: str, verb: str, *objects: str, source: str = "OMS", extra: str = "") -> bytes:
+def message(
+    message_id: str, verb: str, *objects: str, source: str = "OMS", extra: str = ""
+) -> bytes:
     return m.envelope(
         outages(*objects), message_id=message_id, verb=verb, noun="Outages", source=source,
         extra=extra,
@@ -45,7 +47,9 @@ def test_an_object_is_created_changed_and_closed_and_log_state_and_reply_say_the
     assert [header(one, "ce_verb") for one in house.logs[LOG]] == ["create", "change", "close"]
     assert house.current("Outages")[b"o1"] == house.events("Outages")[-1]
     replies = house.replies("I1")
-    assert [(r.reply.result, r.reply.ids[0].value) for r in replies if r.reply] == [("OK", "o1")] * 3
+    assert [(r.reply.result, r.reply.ids[0].value) for r in replies if r.reply] == [
+        ("OK", "o1")
+    ] * 3
 
 
 def test_a_change_is_the_whole_object_and_of_an_element_operation_what_is_there(
@@ -85,7 +89,8 @@ def test_what_the_register_refuses_is_rejected_and_answered_with_a_code(
     assert house.current("Outages") == there
     assert house.codes("I1") == [code]
     answer = house.replies("I1")[-1].reply
-    assert answer is not None and answer.result == "FAILED"
+    assert answer is not None
+    assert answer.result == "FAILED"
     assert answer.errors[0].code in ("5.3", "5.7", "6.1")
 
 

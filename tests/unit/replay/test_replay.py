@@ -10,7 +10,6 @@ from streams.demo import messages as m
 from streams.engine.processor import Context
 from streams.engine.record import Output, Record, TopicPartition
 from streams.processors.intake import Intake
-from streams.processors.understand import Refused, Understood
 from streams.processors.replay import (
     Differences,
     Identities,
@@ -22,6 +21,7 @@ from streams.processors.replay import (
     Remaining,
     Replay,
 )
+from streams.processors.understand import Refused, Understood
 from tests.unit.engine.world import MemoryState
 from tests.unit.intake.driver import CATALOGUE, Driver, header
 from topics.partitioning import murmur2_partition
