@@ -1,0 +1,197 @@
+"""What holds for every noun whose profile its folder declares, and for its examples."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lxml import etree
+
+from schemas.avro import decode, encode_provenance, frame, wire
+from schemas.envelope import Message, read
+from schemas.profiles import DeclaredProfile, declared, declared_names
+from schemas.profiles.mapping import DECIMAL_SCALE
+from schemas.profiles.shapes import INTERVAL, NAME, DataType, Field, Scalar, Shape
+from schemas.times import EPOCH_MS_MAX, EPOCH_MS_MIN
+from tests.unit.registers.driver import CATALOGUE, House
+from topics import Noun, naming
+
+ROOT = Path(__file__).resolve().parents[3]
+NOUNS = [noun for noun in CATALOGUE.nouns.values() if noun.profile in declared_names()]
+by_noun = pytest.mark.parametrize("noun", NOUNS, ids=[noun.name for noun in NOUNS])
+
+
+def examples(noun: Noun) -> dict[str, bytes]:
+    """The noun's example messages by what stands behind its name: create, change, invalid …"""
+    prefix = naming.kebab(noun.name)
+    folder = ROOT / "examples" / "nouns" / noun.home.lower()
+    return {
+        file.stem.removeprefix(f"{prefix}-"): file.read_bytes()
+        for file in sorted(folder.glob(f"{prefix}-*.xml"))
+        if "-" not in file.stem.removeprefix(f"{prefix}-")
+    }
+
+
+def sent(noun: Noun, house: House, example: str) -> None:
+    """Send an example on an interface that may send it."""
+    house.send(examples(noun)[example], noun.home)
+
+
+def test_every_declared_profile_is_a_noun_of_the_catalogue_of_the_same_kind() -> None:
+    assert sorted(str(noun.profile) for noun in NOUNS) == declared_names()
+    for noun in NOUNS:
+        profile = declared(noun.profile or "")
+        assert (profile.noun, profile.schema) == (noun.name, noun.schema)
+        assert profile.register == (noun.kind == "register"), noun.name
+
+
+@by_noun
+def test_a_noun_has_an_example_of_each_step_of_its_life(noun: Noun) -> None:
+    there = examples(noun).keys()
+    if noun.kind == "register":
+        first = "execute" if "execute" in noun.verbs and "create" not in there else "create"
+        wanted = {first, "change", "reply", "invalid"} if "change" in noun.verbs else {"invalid"}
+        assert there & ({"delete", "close", "cancel", "executed"} & noun.verbs), noun.name
+    else:
+        wanted = {"created", "invalid"}
+    assert wanted <= there
+
+
+@by_noun
+def test_the_examples_do_what_they_show(noun: Noun) -> None:
+    """In the order of an object's life; the invalid one is refused with the code that it names."""
+    house = House()
+    order = ["create", "created", "execute", "change", "changed", "executed"]
+    end = ["close", "closed", "cancel", "canceled", "delete", "deleted"]
+    there = examples(noun)
+    chosen = [name for name in order if name in there] + [name for name in end if name in there][:1]
+    for name in chosen:
+        sent(noun, house, name)
+        assert house.codes(noun.home) == [], name
+    assert len(house.events(noun.name)) >= len(chosen)
+    sent(noun, house, "invalid")
+    named = re.search(
+        r"<!--.*?\b([a-z]+(?:_[a-z]+)+)\b.*?-->", there["invalid"].decode(), re.DOTALL
+    )
+    assert named is not None, "the comment names the code"
+    assert named[1] in house.codes(noun.home)
+
+
+@by_noun
+def test_the_example_of_a_reply_is_one_and_its_objects_are_valid(noun: Noun) -> None:
+    data = examples(noun).get("reply")
+    if data is None:
+        pytest.skip(f"{noun.name} is not asked for")
+    message = read(data)
+    assert message.reply is not None
+    outcome = declared(noun.profile or "").read(payload_of(message), "")
+    assert outcome.items
+    assert not outcome.rejected
+
+
+def payload_of(message: Message) -> etree._Element:
+    assert message.payload is not None
+    return message.payload
+
+
+@by_noun
+def test_xml_to_record_to_xml_says_the_same(noun: Noun) -> None:
+    profile = declared(noun.profile or "")
+    for name, data in examples(noun).items():
+        message = read(data)
+        if name == "invalid" or message.payload is None:
+            continue
+        first = profile.read(message.payload, "").items
+        again = profile.read(profile.write([whole(profile, item.body) for item in first]), "")
+        assert not again.rejected, name
+        assert [item.body for item in again.items] == [item.body for item in first], name
+
+
+def whole(profile: DeclaredProfile, body: bytes) -> dict[str, Any]:
+    """The record as a reader of the log gets it."""
+    of_register = wire.long(1) + wire.long(0) if profile.register else b""
+    value = frame(profile.schema) + encode_provenance("t", 0, 0, "m", "s", 0) + of_register + body
+    name, record = decode(value)
+    assert name == profile.schema
+    return record
+
+
+# ------------------------------------------------------------------------ any object of a shape
+
+
+_TEXT = st.text(string.ascii_letters + string.digits + " äß<&>'\"/-_", min_size=1).map(
+    lambda text: text.strip(" ") or "x"
+)
+_INSTANT = st.integers(EPOCH_MS_MIN, EPOCH_MS_MAX)
+
+
+def leaf(kind: DataType) -> st.SearchStrategy[Any]:
+    if kind.values:
+        return st.sampled_from(kind.values)
+    match kind.scalar:
+        case Scalar.BOOLEAN:
+            return st.booleans()
+        case Scalar.INTEGER:
+            return st.integers(1, 2**31 - 1)
+        case Scalar.DECIMAL:
+            return st.integers(-(10**25), 10**25).flatmap(
+                lambda n: st.integers(0, DECIMAL_SCALE).map(lambda s: Decimal(n).scaleb(-s))
+            )
+        case Scalar.DOUBLE:
+            return st.floats(allow_nan=False)
+        case Scalar.DATE:
+            return st.dates(date(1900, 1, 1))
+        case Scalar.DATE_TIME:
+            return _INSTANT
+        case _:
+            return _TEXT
+
+
+def value(field: Field) -> st.SearchStrategy[Any]:
+    one = leaf(field.type) if isinstance(field.type, DataType) else record(field.type)
+    if field.many:
+        return st.lists(one, min_size=int(field.required), max_size=2)
+    return one if field.required else st.none() | one
+
+
+def record(shape: Shape) -> st.SearchStrategy[dict[str, Any]]:
+    if shape.name == NAME:
+        absent: Callable[[str], st.SearchStrategy[Any]] = lambda _: st.none() | _TEXT  # noqa: E731
+        fields = ("type", "typeDescription", "authority", "authorityDescription")
+        return st.fixed_dictionaries({"name": _TEXT, **{f: absent(f) for f in fields}}).map(_kinded)
+    if shape.name == INTERVAL:
+        return st.tuples(_INSTANT, _INSTANT).map(lambda p: {"start": min(p), "end": max(p)})
+    return st.fixed_dictionaries({field.key: value(field) for field in shape.fields})
+
+
+def _kinded(name: dict[str, Any]) -> dict[str, Any]:
+    """A name has a kind before anything is said of the kind, and an authority likewise."""
+    if name["type"] is None:
+        return {"name": name["name"]} | dict.fromkeys(name.keys() - {"name"})
+    if name["authority"] is None:
+        return {**name, "authorityDescription": None}
+    return name
+
+
+@by_noun
+@settings(max_examples=25)
+@given(data=st.data())
+def test_any_record_of_the_shape_is_valid_xml_that_says_the_same(
+    noun: Noun, data: st.DataObject
+) -> None:
+    profile = declared(noun.profile or "")
+    made = data.draw(record(profile.shape))
+    if profile.key(made) is None:
+        made = {**made, "mRID": "an-object"}
+    body = profile.encode(made)
+    outcome = profile.read(profile.write([whole(profile, body)]), "")
+    assert [str(problem) for one in outcome.rejected for problem in one.problems] == []
+    assert [item.body for item in outcome.items] == [body]
