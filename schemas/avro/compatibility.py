@@ -52,6 +52,8 @@ class _Comparison:
             yield from self._same_kind(reader, writer, path)
 
     def _same_kind(self, reader: Node, writer: Node, path: str) -> Iterator[str]:
+        if _property(reader, "name") != _property(writer, "name"):
+            yield f"{path}: was {writer['name']}, is {reader['name']}"
         match _kind(reader):
             case "record":
                 yield from self._records(reader, writer, path)
@@ -69,8 +71,6 @@ class _Comparison:
 
     def _records(self, reader: Node, writer: Node, path: str) -> Iterator[str]:
         pair = (reader["name"], writer["name"])
-        if reader["name"] != writer["name"]:
-            yield f"{path}: was {writer['name']}, is {reader['name']}"
         if pair in self._open:
             return
         self._open.add(pair)

@@ -30,7 +30,7 @@ by_noun = pytest.mark.parametrize("noun", NOUNS, ids=[noun.name for noun in NOUN
 
 
 def examples(noun: Noun) -> dict[str, bytes]:
-    """The noun's example messages by what stands behind its name: create, change, invalid …"""
+    """The noun's example messages by what stands behind its name: create, change and so on."""
     prefix = naming.kebab(noun.name)
     folder = ROOT / "examples" / "nouns" / noun.home.lower()
     return {
