@@ -23,14 +23,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 from lxml import etree
 
-from schemas.avro import decode_fields, encode_fields
+from schemas.avro import decode_fields
 from schemas.profiles import keys, mapping
 from schemas.profiles.derive import avro_schema
+from schemas.profiles.encoding import encoder
 from schemas.profiles.model import Outcome
 from schemas.profiles.objects import Draft, read_objects, read_whole
 from schemas.profiles.parts import Record
@@ -91,6 +93,8 @@ class DeclaredProfile:
         self.shape: Shape = read_shape(source(file), declaration.object)
         self._declaration = declaration
         self._xsd = ObjectSchema(file, self.noun, {}, declaration.synonyms, declaration.aliases)
+        self._encode = encoder(self.shape)
+        self._reader = cache(partial(mapping.reader, self.shape))
         self._fields = {field.key: field for field in self.shape.fields}
         for key in (*declaration.required, *declaration.subject):
             if key not in self._fields and key != ".":
@@ -107,7 +111,7 @@ class DeclaredProfile:
             MessageError: `noun_unknown`.
         """
         namespace = self._xsd.namespace_of(payload)
-        read = mapping.reader(self.shape, namespace)
+        read = self._reader(namespace)
         whole = verb in _WHOLE
 
         def draft(element: etree._Element, findings: Findings) -> list[Draft]:
@@ -143,8 +147,7 @@ class DeclaredProfile:
 
     def encode(self, record: Record) -> bytes:
         """The fields of the shape in Avro: the end of an event's value."""
-        first, last = self.shape.fields[0].key, self.shape.fields[-1].key
-        return encode_fields(self.schema, first, last, record)
+        return self._encode(record)
 
     def decode(self, body: bytes) -> Record:
         """The inverse of `encode`."""

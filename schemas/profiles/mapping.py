@@ -15,8 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from decimal import Decimal
-from functools import cache
+from decimal import Context, Decimal
 from typing import Any, Final, TypeAlias
 
 from lxml import etree
@@ -31,6 +30,8 @@ from schemas.times import from_epoch_ms
 # documents have up to 5 behind it.
 DECIMAL_DIGITS: Final = 38
 DECIMAL_SCALE: Final = 12
+# Python's own context would round to 28 digits.
+EXACT: Final = Context(prec=2 * DECIMAL_DIGITS)
 _DECIMAL_BOUND: Final = Decimal(10) ** (DECIMAL_DIGITS - DECIMAL_SCALE)
 _LONG_BOUND: Final = 1 << 63
 
@@ -39,9 +40,8 @@ Value: TypeAlias = Any
 _Read = Callable[[etree._Element, Findings], Value]  # noqa: SLF001 - its name in lxml
 
 
-@cache
 def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings], Record]:
-    """What reads elements of the shape in this namespace.
+    """Make what reads elements of the shape in this namespace; it is kept by whoever asks.
 
     It expects what the XSD has let pass, and notes in the findings what that cannot say:
     `timestamp_without_zone`, `timestamp_invalid`, `value_not_number`, `interval_reversed`.
@@ -135,8 +135,8 @@ def _value(content: str, kind: DataType, element: etree._Element, findings: Find
             return number
         case Scalar.DECIMAL:
             exact = Decimal(content)
-            exponent = exact.normalize().as_tuple().exponent
-            if abs(exact) >= _DECIMAL_BOUND or -int(exponent) > DECIMAL_SCALE:
+            exponent = exact.normalize(EXACT).as_tuple().exponent
+            if exact.copy_abs() >= _DECIMAL_BOUND or -int(exponent) > DECIMAL_SCALE:
                 detail = f"it has more than {DECIMAL_DIGITS - DECIMAL_SCALE}.{DECIMAL_SCALE} digits"
                 findings.add("value_not_number", element, detail)
             return exact
