@@ -135,6 +135,17 @@ class DeclaredProfile:
         subjects = self._declaration.subject
         return keys.first_key(*(record if s == "." else record[s] for s in subjects))
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Those that are read, the one that is written first."""
+        written = self._xsd.namespace
+        return (written, *sorted(self._xsd.namespaces - {written}))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """What a whole object must say, as names of XML."""
+        return tuple(self._fields[key].tag for key in self._declaration.required)
+
     def missing(self, record: Record) -> list[str]:
         """What a whole object must say and this one does not, as names of XML."""
         required = self._declaration.required

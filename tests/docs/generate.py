@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,29 +24,12 @@ from streams import cli
 from streams.engine.kafka.settings import LOCKED
 from streams.runtime import metrics
 from streams.runtime.settings import Settings, Source
+from tests.docs import nouns
+from tests.docs.layout import code, page, table
 from topics import Catalogue, Noun, load_catalogue, naming
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "docs" / "reference"
-
-
-def page(title: str, made_from: str, *parts: str) -> str:
-    """A page with the remark where its facts come from."""
-    link = f"[{made_from}](../../{made_from})"
-    note = f"Made from {link} by `make docs`; change that, not this page."
-    return "\n\n".join([f"# {title}", note, *(part.strip("\n") for part in parts)]) + "\n"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def code(text: object) -> str:
-    """A text as code; nothing for nothing."""
-    return f"`{text}`" if str(text) else ""
 
 
 # --- settings -----------------------------------------------------------------------------------
@@ -347,6 +330,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "interfaces.md": interfaces,
     "metrics.md": metrics_page,
     "cli.md": cli_page,
+    **nouns.pages(load_catalogue()),
 }
 
 
@@ -354,6 +338,7 @@ def main() -> None:
     """Write every page."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, make in PAGES.items():
+        (FOLDER / name).parent.mkdir(exist_ok=True)
         (FOLDER / name).write_text(make(), encoding="utf-8")
 
 

@@ -14,4 +14,5 @@ def test_a_reference_page_is_up_to_date(name: str) -> None:
 
 
 def test_no_reference_page_is_left_over() -> None:
-    assert {path.name for path in FOLDER.glob("*.md")} == set(PAGES)
+    written = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.md")}
+    assert written == set(PAGES)
