@@ -187,7 +187,7 @@ def _text(value: Value) -> str:
         case float():
             return repr(value) if math.isfinite(value) else _SPECIAL.get(value, "NaN")
         case Decimal():
-            return f"{value:f}"
+            return f"{value.normalize(EXACT):f}"
         case date():
             return value.isoformat()
         case _:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from streams.demo import messages as m
+from streams.engine.processor import Buffer, Context
+from streams.engine.record import Record
+from streams.processors.registers import Registers
 from streams.processors.registers.life_cycle import Life, refusal, transition
-from tests.unit.registers.driver import CATALOGUE, House, header
+from tests.unit.registers.driver import CATALOGUE, START_MS, House, header
 
 SPACE = "urn:cimstream:Outages:1"
 LOG = "cim.i1.outages"
@@ -201,3 +204,18 @@ def test_every_verb_that_a_register_takes_has_a_transition() -> None:
         if noun.kind == "register" and noun.profile is not None:
             for verb in noun.verbs:
                 transition(verb, control=noun.control)
+
+
+def test_a_record_on_accepted_that_intake_did_not_write_is_rejected_like_any_bad_record() -> None:
+    """The engine calls `reject` for what breaks `prepare`; it must not fail in turn."""
+    registers = Registers(CATALOGUE, ["I1"])
+    stray = Record("cim.i1.accepted", 0, 7, START_MS, b"Outages", b"<x/>", ())
+    with pytest.raises(ValueError, match="cim.i1.accepted/0@7"):
+        registers.prepare([stray])
+    context = Context({}, Buffer(), House(), House())
+    registers.reject(stray, "processing_failed", "ValueError", context, with_value=True)
+    (rejected,) = context.outputs
+    assert (rejected.topic, header(rejected, "cimstream_code")) == (
+        "cim.i1.rejected",
+        "processing_failed",
+    )
