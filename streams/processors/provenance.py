@@ -9,17 +9,26 @@ registers write says the same of a message as what intake writes.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from streams.engine.record import Headers, Record
 
 _PLACE: Final = "cimstream_inbound"
 _TIME: Final = "cimstream_inboundtime"
+_SAID: Final = re.compile(rb"(.+)/(\d+)@(\d+)")
 
 
 def inbound_headers(record: Record) -> Headers:
     """What is written of an inbound record beside its message."""
     return ((_PLACE, str(record).encode()), (_TIME, str(record.timestamp_ms).encode()))
+
+
+def says_inbound(record: Record) -> bool:
+    """Whether the record was written by intake, and so says where it came in."""
+    headers = dict(record.headers)
+    place, time = headers.get(_PLACE, b""), headers.get(_TIME, b"")
+    return bool(_SAID.fullmatch(place) and time.isdigit())
 
 
 def inbound_of(record: Record) -> Record:
@@ -28,11 +37,11 @@ def inbound_of(record: Record) -> Record:
     Raises:
         ValueError: it does not say; it was written by something else than intake.
     """
-    headers = dict(record.headers)
-    topic, slash, rest = headers.get(_PLACE, b"").decode().rpartition("/")
-    partition, at, offset = rest.partition("@")
-    if not (slash and at):
+    if not says_inbound(record):
         raise ValueError(f"{record} does not say where it came in")
+    headers = dict(record.headers)
+    topic, place = headers[_PLACE].decode().rsplit("/", 1)
+    partition, offset = place.split("@")
     return record._replace(
         topic=topic,
         partition=int(partition),

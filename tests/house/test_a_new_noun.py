@@ -12,63 +12,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What CONTRIBUTING.md has a newcomer write.
-PROFILE_TOML = """\
-noun = "VegetationPatrols"
-kind = "register"
-object = "VegetationPatrol"
-schema = "VegetationPatrol"
-required = ["plannedPeriod"]
-
-[synonyms.PatrolKind]
-helicopter = "air"
-"""
-PROFILE_XSD = """\
-<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xmlns="urn:cimstream:VegetationPatrols:1"
-           targetNamespace="urn:cimstream:VegetationPatrols:1" elementFormDefault="qualified">
-  <xs:include schemaLocation="../common.xsd"/>
-  <xs:element name="VegetationPatrol" type="VegetationPatrol"/>
-  <xs:simpleType name="PatrolKind">
-    <xs:annotation><xs:documentation>How the line is patrolled.</xs:documentation></xs:annotation>
-    <xs:restriction base="xs:string">
-      <xs:enumeration value="foot"/><xs:enumeration value="air"/>
-    </xs:restriction>
-  </xs:simpleType>
-  <xs:complexType name="VegetationPatrol">
-    <xs:annotation><xs:documentation>A walk or flight along a line to look for trees.</xs:documentation></xs:annotation>
-    <xs:sequence>
-      <xs:element name="mRID" type="xs:string" minOccurs="0">
-        <xs:annotation><xs:documentation>Master resource identifier.</xs:documentation></xs:annotation>
-      </xs:element>
-      <xs:element name="kind" type="PatrolKind" minOccurs="0">
-        <xs:annotation><xs:documentation>How it is done.</xs:documentation></xs:annotation>
-      </xs:element>
-      <xs:element name="length" type="Length" minOccurs="0">
-        <xs:annotation><xs:documentation>Length of the line.</xs:documentation></xs:annotation>
-      </xs:element>
-      <xs:element name="plannedPeriod" type="DateTimeInterval" minOccurs="0">
-        <xs:annotation><xs:documentation>When it is planned.</xs:documentation></xs:annotation>
-      </xs:element>
-    </xs:sequence>
-  </xs:complexType>
-</xs:schema>
-"""
-TABLE_ENTRY = """
-[noun.VegetationPatrols]
-kind = "register"
-key = "mRID of the object, or authority|type|name where it has none"
-namespaces = ["urn:cimstream:VegetationPatrols:1"]
-profile = "vegetation_patrols"
-schema = "VegetationPatrol"
-verbs = ["create", "change", "delete"]
-patterns = ["request-response", "publish-subscribe", "create-update-delete"]
-glossary = ["line segment"]
-partitions = 1
-personal = false
-
-[noun.VegetationPatrols.senders]
-I4 = ["create", "change", "delete"]
-"""
+# What a newcomer writes who follows CONTRIBUTING.md.
+WRITTEN = Path(__file__).with_name("new_noun")
 SEND = '''
 import json
 from streams.demo import messages as m
@@ -105,10 +50,11 @@ def python(tree: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_noun_is_added_by_a_table_entry_and_a_profile_folder(tree: Path) -> None:
     folder = tree / "schemas" / "profiles" / "vegetation_patrols"
     folder.mkdir()
-    (folder / "profile.toml").write_text(PROFILE_TOML, encoding="utf-8")
-    (folder / "profile.xsd").write_text(PROFILE_XSD, encoding="utf-8")
+    for name in ("profile.toml", "profile.xsd"):
+        shutil.copy(WRITTEN / name, folder)
     table = tree / "topics" / "catalogue" / "i04-maintenance-and-construction.toml"
-    table.write_text(table.read_text(encoding="utf-8") + TABLE_ENTRY, encoding="utf-8")
+    entry = (WRITTEN / "entry.toml").read_text(encoding="utf-8")
+    table.write_text(table.read_text(encoding="utf-8") + entry, encoding="utf-8")
 
     assert python(tree, "-m", "schemas.profiles.generate", "--check").returncode == 1
     assert python(tree, "-m", "schemas.profiles.generate").returncode == 0

@@ -35,7 +35,7 @@ from streams.processors.outputs import (
     rejection,
     reply_output,
 )
-from streams.processors.provenance import inbound_of
+from streams.processors.provenance import inbound_of, says_inbound
 from streams.processors.registers.life_cycle import Life
 from streams.processors.registers.objects import Changes, Effect, State
 from streams.processors.understand import Refused, Understanding, Understood
@@ -107,7 +107,9 @@ class Registers:
         home = self._homes[record.topic]
         context.count("rejected", home, naming.PRODUCTION, "", code)
         problem = Problem(code, reason)
-        context.emit(rejection(record, naming.rejected(home), None, problem, with_value=with_value))
+        inbound = inbound_of(record) if says_inbound(record) else record
+        topic = naming.rejected(home)
+        context.emit(rejection(inbound, topic, None, problem, with_value=with_value))
 
     def _accepted(self, record: Record) -> Accepted:
         inbound = inbound_of(record)
