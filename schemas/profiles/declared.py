@@ -12,7 +12,8 @@ one noun; what shape and XML have to do with each other (see `mapping`).
                                                that has an identity ("." is the object itself)
                      required = ["cause"]      what `create` and `created` of a register must say
                      aliases = ["urn:…"]       further namespaces that mean the same
-                     [synonyms.CauseKind]      words that others use, to words of the code list
+                     [synonyms.CauseKind]      words that others use, to words of the code list;
+                                               those of shared code lists are in common.toml
     profile.xsd      the shape (see `shapes`)
 
 Invariant: two objects that say the same give the same bytes.
@@ -37,7 +38,7 @@ from schemas.profiles.model import Outcome
 from schemas.profiles.objects import Draft, read_objects, read_whole
 from schemas.profiles.parts import Record
 from schemas.profiles.places import Findings
-from schemas.profiles.shapes import ProfileFileError, Shape, read_shape, source
+from schemas.profiles.shapes import XS, ProfileFileError, Shape, read_shape, source
 from schemas.profiles.validation import ObjectSchema
 
 # A new object says what it is; what is changed as a whole, too.
@@ -90,9 +91,11 @@ class DeclaredProfile:
         self.noun = declaration.noun
         self.register = declaration.kind == "register"
         self.schema = declaration.schema
-        self.shape: Shape = read_shape(source(file), declaration.object)
+        schema = source(file)
+        self.shape: Shape = read_shape(schema, declaration.object)
         self._declaration = declaration
-        self._xsd = ObjectSchema(file, self.noun, {}, declaration.synonyms, declaration.aliases)
+        synonyms = {**_shared_synonyms(schema), **declaration.synonyms}
+        self._xsd = ObjectSchema(file, self.noun, {}, synonyms, declaration.aliases)
         self._encode = encoder(self.shape)
         self._reader = cache(partial(mapping.reader, self.shape))
         self._fields = {field.key: field for field in self.shape.fields}
@@ -178,3 +181,17 @@ class DeclaredProfile:
 
     def _wanted(self) -> str:
         return ", ".join("itself" if s == "." else s for s in self._declaration.subject)
+
+
+@cache
+def _common() -> Mapping[str, Mapping[str, str]]:
+    file = Path(__file__).with_name("common.toml")
+    synonyms: Mapping[str, Mapping[str, str]]
+    synonyms = tomllib.loads(file.read_text(encoding="utf-8"))["synonyms"]
+    return synonyms
+
+
+def _shared_synonyms(schema: etree._Element) -> Mapping[str, Mapping[str, str]]:
+    """The words for the code lists of common.xsd, as far as the schema has them."""
+    lists = {kind.get("name") for kind in schema.iterfind(f"{XS}simpleType")}
+    return {name: words for name, words in _common().items() if name in lists}
