@@ -10,7 +10,8 @@ one noun; what shape and XML have to do with each other (see `mapping`).
                      schema = "Outage"         the Avro schema of its events
                      subject = ["."]           where the key is found: the first of these fields
                                                that has an identity ("." is the object itself)
-                     required = ["cause"]      what `create` and `created` of a register must say
+                     required = ["cause"]      what an object must say that is created or changed as
+                                               a whole, beside what the XSD asks of every object
                      aliases = ["urn:…"]       further namespaces that mean the same
                      [synonyms.CauseKind]      words that others use, to words of the code list;
                                                those of shared code lists are in common.toml

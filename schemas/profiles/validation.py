@@ -199,6 +199,8 @@ class _Words:
         codes = [entry.get("value", "") for entry in schema.iterfind(path)]
         if wrong := set(words.values()) - set(codes):
             raise ProfileFileError(f"synonyms of {name}: it has no {', '.join(sorted(wrong))}")
+        if len({code.lower() for code in codes}) < len(codes):
+            raise ProfileFileError(f"synonyms of {name}: two of its codes differ in capitals only")
         yield from ((code, code) for code in codes)
         yield from words.items()
 
