@@ -1,4 +1,4 @@
-"""The three codes as named tuples of integers.
+"""The four codes as named tuples of integers.
 
 Lives here: field names in their order, and the one lexical rule they share.
 Must not live here: name tables for the numbers.
@@ -95,6 +95,24 @@ class QualityCode(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self | None:
         """Take a code apart; None where the text is not three integers from 0 up."""
+        numbers = _numbers(text, len(cls._fields))
+        if numbers is None or min(numbers) < 0:
+            return None
+        return cls._make(numbers)
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self))
+
+
+class ReplyCode(NamedTuple):
+    """The two fields of a Reply.Error.code of IEC 61968-100, e.g. 2.6."""
+
+    group: int
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """Take a code apart; None where the text is not two integers from 0 up."""
         numbers = _numbers(text, len(cls._fields))
         if numbers is None or min(numbers) < 0:
             return None

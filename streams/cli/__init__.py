@@ -16,7 +16,20 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import TyperException
 
-from streams.cli import broker, demo, dlq, doctor, replay, run, send, state, stats, tail, topics
+from streams.cli import (
+    broker,
+    codes,
+    demo,
+    dlq,
+    doctor,
+    replay,
+    run,
+    send,
+    state,
+    stats,
+    tail,
+    topics,
+)
 from streams.cli.errors import (
     EXIT_INTERNAL,
     EXIT_INTERRUPTED,
@@ -50,6 +63,7 @@ app.command()(stats.stats)
 app.add_typer(dlq.app, name="dlq")
 app.command()(replay.replay)
 app.add_typer(state.app)
+app.command()(codes.codes)
 app.command()(doctor.doctor)
 app.command()(demo.demo)
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.avro import WireFormatError, decode
+from schemas.codes import EventTypeCode, ReadingTypeCode, describe
 from schemas.envelope import read
 from schemas.errors import MessageError
 from schemas.times import from_epoch_ms, to_epoch_ms
@@ -241,14 +242,21 @@ def _event_line(schema: str, event: Mapping[str, object]) -> str:
         step = f" every {int(every) // 60_000} min" if isinstance(every, int) and every else ""
         return (
             f"{count} reading{'s' if count != 1 else ''}{step} from {_time(first)}"
-            f"  {event['readingType']}"
+            f"  {_readable(ReadingTypeCode, event['readingType'])}"
         )
     if schema == "EndDeviceEvent":
         severity = event.get("severity")
-        return f"{event['endDeviceEventType']} at {_time(event['createdDateTime'])}" + (
+        kind = _readable(EventTypeCode, event["endDeviceEventType"])
+        return f"{kind} at {_time(event['createdDateTime'])}" + (
             f"  {severity}" if severity else ""
         )
     return schema
+
+
+def _readable(kind: type[ReadingTypeCode | EventTypeCode], text: object) -> str:
+    """A code in words; a text that is none as it is."""
+    code = kind.parse(str(text))
+    return str(text) if code is None else describe(code)
 
 
 def _time(value: object) -> str:

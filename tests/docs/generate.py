@@ -11,6 +11,7 @@ import enum
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from schemas.codes.names import KINDS, Entry, entries
+from schemas.codes.tables import sources
 from schemas.errors import CODES
 from streams import cli
 from streams.engine.kafka.settings import LOCKED
@@ -266,6 +269,41 @@ bounded: no identifier, no source, no peer. What to alert on:
     )
 
 
+# --- field codes --------------------------------------------------------------------------------
+
+
+def field_codes() -> str:
+    """Every number of every field that has a name, with its sources."""
+    parts = []
+    for kind, of_kind in groupby(entries(), key=lambda entry: entry.code):
+        parts.append(f"## {KINDS[kind].title}")
+        for field, found in groupby(of_kind, key=lambda entry: entry.field):
+            head = ("number", "name", "meaning", "symbol", "sources", "confidence", "note")
+            parts.append(f"### {KINDS[kind].title}.{field}\n\n{table(head, [*map(_named, found)])}")
+    return page(
+        "Field codes",
+        "schemas/codes/tables",
+        """The numbers of a ReadingType (18 fields), an EndDeviceEventType or EndDeviceControlType (4), a
+ReadingQualityType (3) and a reply's error (2), with their names; `cimstream codes` looks them up.
+Interharmonic and argument are fractions. A number that is missing here is written with
+its number, `measurementKind(99)`. So is the second number of a name: `S2N(272)`. The last field of
+a quality or a reply means something behind the one before it only: 4.2 is number 2 of category 4.
+
+Confidence: X read in a schema; R read in public source text, not in a schema; K general knowledge.
+The tables of the standards were not at hand: what a contract depends on, check against them.""",
+        table(("source", "what it is"), [(code(name), what) for name, what in sources().items()]),
+        *parts,
+    )
+
+
+def _named(entry: Entry) -> tuple[str, ...]:
+    row = entry.row
+    number = f"{row.number}" if entry.basis is None else f"{entry.basis}.{row.number}"
+    name = f"{row.name}({row.number})" if row.again else row.name
+    origin = ", ".join(row.sources)
+    return (number, code(name), row.text, row.symbol, origin, row.confidence, row.note)
+
+
 # --- commands -----------------------------------------------------------------------------------
 
 
@@ -329,6 +367,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "errors.md": errors,
     "interfaces.md": interfaces,
     "metrics.md": metrics_page,
+    "codes.md": field_codes,
     "cli.md": cli_page,
     **nouns.pages(load_catalogue()),
 }
