@@ -40,7 +40,8 @@ _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,8}")
 _CALLED_BY_NUMBER: Final = re.compile(r"([A-Za-z][A-Za-z0-9]*)\((0|-?[1-9][0-9]*)\)")
 # "RCDSwitch" is three letters and a word, "PhaseAVoltage" has a letter between two words.
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_KEYS: Final = frozenset({"name", "text", "symbol", "again", "sources", "confidence", "note"})
+_NEEDED: Final = frozenset({"name", "sources", "confidence"})
+_KEYS: Final = _NEEDED | {"text", "symbol", "again", "note"}
 
 
 class TableError(ValueError):
@@ -116,7 +117,7 @@ def load(code: str, field: str) -> Mapping[int | None, Table]:
     file = FOLDER / code / f"{field}.toml"
     entries = tomllib.loads(file.read_text(encoding="utf-8"))
     name = camel(field)
-    if all("name" in entry for entry in entries.values()):
+    if not any(isinstance(value, dict) for entry in entries.values() for value in entry.values()):
         return MappingProxyType({None: Table(name, _rows(entries, file))})
     groups: dict[int | None, Table] = {
         _number(key, file): Table(name, _rows(rows, file)) for key, rows in entries.items()
@@ -141,8 +142,8 @@ def _rows(entries: Mapping[str, Mapping[str, Any]], file: Path) -> Mapping[int, 
 
 
 def _row(number: int, entry: Mapping[str, Any], file: Path) -> Row:
-    if wrong := entry.keys() - _KEYS:
-        raise TableError(f"{file}: {number}: {', '.join(sorted(wrong))}: not known")
+    if wrong := (entry.keys() - _KEYS) | (_NEEDED - entry.keys()):
+        raise TableError(f"{file}: {number}: {', '.join(sorted(wrong))}: missing or not known")
     name, origin, confidence = entry["name"], entry["sources"], entry["confidence"]
     if not _NAME.fullmatch(name):
         raise TableError(f"{file}: {number}: {name!r} is not a name")

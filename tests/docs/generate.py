@@ -283,11 +283,11 @@ def field_codes() -> str:
     return page(
         "Field codes",
         "schemas/codes/tables",
-        """The numbers of a ReadingType (18 fields), an EndDeviceEventType or EndDeviceControlType (4), a
-ReadingQualityType (3) and a reply's error (2), with their names; `cimstream codes` looks them up.
-Interharmonic and argument are fractions. A number that is missing here is written with
-its number, `measurementKind(99)`. So is the second number of a name: `S2N(272)`. The last field of
-a quality or a reply means something behind the one before it only: 4.2 is number 2 of category 4.
+        """The numbers of a ReadingType (18), an EndDeviceEventType or EndDeviceControlType (4), a
+ReadingQualityType (3) and a reply's error (2), with their names. `cimstream codes` looks them up.
+Interharmonic and argument are fractions. A number that is missing here is written with its field,
+`measurementKind(99)`; so is a second number of one name, `S2N(272)`. The last field of a quality or
+a reply means something behind the one before it only: 4.2 is number 2 of category 4.
 
 Confidence: X read in a schema; R read in public source text, not in a schema; K general knowledge.
 The tables of the standards were not at hand: what a contract depends on, check against them.""",
