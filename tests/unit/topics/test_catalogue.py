@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from schemas.profiles import declared, declared_names
 from topics import Catalogue, load_catalogue, naming
 from topics.catalogue import VERBS
 
@@ -76,12 +77,18 @@ def test_no_payload_namespace_belongs_to_two_nouns(catalogue: Catalogue) -> None
     assert len(owners) == len(set(owners))
 
 
-def test_two_profiles_are_live_and_the_rest_is_planned(catalogue: Catalogue) -> None:
-    live = {n.name: (n.profile, n.schema) for n in catalogue.nouns.values() if n.profile}
-    assert live == {
-        "MeterReadings": ("meter_readings", "MeterReadingSeries"),
-        "EndDeviceEvents": ("end_device_events", "EndDeviceEvent"),
+def test_a_live_noun_is_what_its_profile_says(catalogue: Catalogue) -> None:
+    live = {n.profile: (n.name, n.schema, n.kind) for n in catalogue.nouns.values() if n.profile}
+    said = {
+        "meter_readings": ("MeterReadings", "MeterReadingSeries", "history"),
+        "end_device_events": ("EndDeviceEvents", "EndDeviceEvent", "history"),
     }
+    for name in declared_names():
+        profile = declared(name)
+        kind = "register" if profile.register else "history"
+        said[name] = (profile.noun, profile.schema, kind)
+    assert live == {name: said[name] for name in live}
+    assert {"meter_readings", "end_device_events"} <= live.keys()
 
 
 @pytest.mark.parametrize(
@@ -171,12 +178,13 @@ def test_rejected_can_hold_whatever_inbound_could(catalogue: Catalogue) -> None:
 
 def test_parallel_contexts_exist_only_where_something_is_live(catalogue: Catalogue) -> None:
     parallel = [spec for spec in catalogue.topics() if spec.context != "PRODUCTION"]
-    assert {spec.name for spec in parallel} == {
-        f"cim.{context.lower()}.i7.{kind}"
-        for context, kind in itertools.product(
-            catalogue.contexts, ("outbound", "rejected", "meter-readings", "end-device-events")
-        )
-    }
+    live = [noun for noun in catalogue.nouns.values() if noun.profile]
+    assert {(spec.context, spec.noun) for spec in parallel if spec.noun} == set(
+        itertools.product(catalogue.contexts, (noun.name for noun in live))
+    )
+    assert {(spec.context, spec.interface) for spec in parallel} == set(
+        itertools.product(catalogue.contexts, {noun.home for noun in live})
+    )
     assert {spec.partitions for spec in parallel} == {1}
 
 
