@@ -127,7 +127,7 @@ def _value(content: str, kind: DataType, element: etree._Element, findings: Find
         case Scalar.DOUBLE:
             return float(content)
         case Scalar.DATE:
-            return date.fromisoformat(content[:10])
+            return _date(content, element, findings)
         case Scalar.INTEGER:
             number = int(content)
             if not -_LONG_BOUND <= number < _LONG_BOUND:
@@ -144,6 +144,14 @@ def _value(content: str, kind: DataType, element: etree._Element, findings: Find
             return parts.millis_in(content, element, findings)
         case _:
             return content
+
+
+def _date(content: str, element: etree._Element, findings: Findings) -> date | None:
+    try:
+        return date.fromisoformat(content[:10])
+    except ValueError:  # XML Schema has years before 1 and after 9999
+        findings.add("timestamp_invalid", element)
+        return None
 
 
 def _fill(element: etree._Element, record: Record, shape: Shape, space: str) -> None:
