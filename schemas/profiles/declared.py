@@ -9,12 +9,15 @@ one noun; what shape and XML have to do with each other (see `mapping`).
                                                where the payload is itself the one object
                      schema = "Outage"         the Avro schema of its events
                      subject = ["."]           where the key is found: the first of these fields
-                                               that has an identity ("." is the object itself)
+                                               that has an identity ("." is the object itself,
+                                               "a.b" the field b of the field a)
                      required = ["cause"]      what an object must say that is created or changed as
                                                a whole, beside what the XSD asks of every object
                      aliases = ["urn:…"]       further namespaces that mean the same
                      [synonyms.CauseKind]      words that others use, to words of the code list;
                                                those of shared code lists are in common.toml
+                     [[revision]]              older revisions (see `revisions`): their namespaces,
+                     [revision.elements]       their names of elements to those of the XSD
     profile.xsd      the shape (see `shapes`)
 
 Invariant: two objects that say the same give the same bytes.
@@ -39,6 +42,7 @@ from schemas.profiles.model import Outcome
 from schemas.profiles.objects import Draft, read_objects, read_whole
 from schemas.profiles.parts import Record
 from schemas.profiles.places import Findings
+from schemas.profiles.revisions import Revision
 from schemas.profiles.shapes import XS, ProfileFileError, Shape, read_shape, source
 from schemas.profiles.validation import ObjectSchema
 
@@ -58,6 +62,7 @@ class Declaration:
     required: tuple[str, ...]
     aliases: tuple[str, ...]
     synonyms: Mapping[str, Mapping[str, str]]
+    revisions: tuple[Revision, ...]
 
     @classmethod
     def read(cls, file: Path) -> Declaration:
@@ -67,7 +72,7 @@ class Declaration:
             ProfileFileError: a key is missing or not known.
         """
         needed = {"noun", "kind", "schema"}
-        known = needed | {"object", "subject", "required", "aliases", "synonyms"}
+        known = needed | {"object", "subject", "required", "aliases", "synonyms", "revision"}
         entries = tomllib.loads(file.read_text(encoding="utf-8"))
         if wrong := (entries.keys() - known) | (needed - entries.keys()):
             raise ProfileFileError(f"{file}: {', '.join(sorted(wrong))}: missing or not known")
@@ -80,6 +85,7 @@ class Declaration:
             tuple(entries.get("required", ())),
             tuple(entries.get("aliases", ())),
             entries.get("synonyms", {}),
+            tuple(map(Revision.of, entries.get("revision", ()))),
         )
 
 
@@ -94,6 +100,8 @@ class DeclaredProfile:
         self.schema = declaration.schema
         schema = source(file)
         self.shape: Shape = read_shape(schema, declaration.object)
+        self._revisions = {n: entry for entry in declaration.revisions for n in entry.namespaces}
+        self._whole = declaration.object == declaration.noun
         self._declaration = declaration
         synonyms = {**_shared_synonyms(schema), **declaration.synonyms}
         self._xsd = ObjectSchema(file, self.noun, {}, synonyms, declaration.aliases)
@@ -101,7 +109,7 @@ class DeclaredProfile:
         self._reader = cache(partial(mapping.reader, self.shape))
         self._fields = {field.key: field for field in self.shape.fields}
         for key in (*declaration.required, *declaration.subject):
-            if key not in self._fields and key != ".":
+            if key.partition(".")[0] not in self._fields and key != ".":
                 raise ProfileFileError(f"{folder}: {self.shape.name} has no field {key}")
 
     def read(self, payload: etree._Element, verb: str = "") -> Outcome:
@@ -114,6 +122,14 @@ class DeclaredProfile:
         Raises:
             MessageError: `noun_unknown`.
         """
+        tag = etree.QName(payload)
+        revision = self._revisions.get(tag.namespace or "")
+        if revision is None or tag.localname != self.noun:
+            return self._read(payload, verb)
+        outcome = self._read(revision.newest(payload, self._xsd.namespace), verb)
+        return revision.as_sent(outcome, payload, whole=self._whole)
+
+    def _read(self, payload: etree._Element, verb: str) -> Outcome:
         namespace = self._xsd.namespace_of(payload)
         read = self._reader(namespace)
         whole = verb in _WHOLE
@@ -129,7 +145,7 @@ class DeclaredProfile:
                 return []
             return [Draft(self.noun, key, self.encode(record))]
 
-        if self._declaration.object == self.noun:
+        if self._whole:
             return read_whole(payload, self._xsd, draft)
         carrier = f"{{{namespace}}}{self._declaration.object}"
         return read_objects(payload, self._xsd, carrier, draft)
@@ -137,13 +153,13 @@ class DeclaredProfile:
     def key(self, record: Record) -> bytes | None:
         """The key of the object's events, see `schemas.profiles.keys`."""
         subjects = self._declaration.subject
-        return keys.first_key(*(record if s == "." else record[s] for s in subjects))
+        return keys.first_key(*(keys.part(record, subject) for subject in subjects))
 
     @property
     def namespaces(self) -> tuple[str, ...]:
         """Those that are read, the one that is written first."""
         written = self._xsd.namespace
-        return (written, *sorted(self._xsd.namespaces - {written}))
+        return (written, *sorted({*self._xsd.namespaces, *self._revisions} - {written}))
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -172,7 +188,7 @@ class DeclaredProfile:
     def write(self, records: list[Record], namespace: str | None = None) -> etree._Element:
         """The payload that says what the records say."""
         space = namespace or self._xsd.namespace
-        if self._declaration.object == self.noun:
+        if self._whole:
             (record,) = records
             return mapping.write(record, self.shape, self.noun, space)
         payload = etree.Element(f"{{{space}}}{self.noun}", nsmap=cast("Any", {None: space}))

@@ -8,7 +8,7 @@ has exactly two: authority|type|name, with `%` and `|` inside the parts percent-
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 Part = Mapping[str, Any]
 
@@ -32,6 +32,16 @@ def identity(part: Part | None) -> str | None:
         return "|".join(map(_escaped, parts))
     serial = part.get("serialNumber")
     return None if serial is None else f"|serialNumber|{_escaped(serial)}"
+
+
+def part(record: Part, path: str) -> Part | None:
+    """The record at a path of fields, "." being the record itself; of several the first."""
+    found: Any = record
+    for field in filter(None, path.split(".")):
+        found = found[field] if found else None
+        if isinstance(found, list):
+            found = found[0] if found else None
+    return cast("Part | None", found)
 
 
 def first_key(*parts: Part | None) -> bytes | None:

@@ -34,6 +34,12 @@ DECIMAL_SCALE: Final = 12
 EXACT: Final = Context(prec=2 * DECIMAL_DIGITS)
 _DECIMAL_BOUND: Final = Decimal(10) ** (DECIMAL_DIGITS - DECIMAL_SCALE)
 _LONG_BOUND: Final = 1 << 63
+# The CIM's UnitMultiplier, as powers of ten.
+_MULTIPLIERS: Final = {
+    "y": -24, "z": -21, "a": -18, "f": -15, "p": -12, "n": -9, "micro": -6, "m": -3, "c": -2,
+    "d": -1, "none": 0, "da": 1, "h": 2, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18,
+    "Z": 21, "Y": 24,
+}  # fmt: skip
 
 Value: TypeAlias = Any
 """What a field holds: text, number, time, record, or a list of them."""
@@ -110,6 +116,8 @@ def _read(field: Field, namespace: str) -> _Read:
 
     def read(element: etree._Element, findings: Findings) -> Value:
         content = parts.text_of(element)
+        if content is not None and kind.scaled:
+            content += f"E{_MULTIPLIERS[element.get('multiplier', 'none')]}"
         return None if content is None else _value(content, kind, element, findings)
 
     return read

@@ -9,6 +9,9 @@ named complex types with a sequence of elements of named types; attributes; simp
 attributes; named simple types that restrict a built-in one; `xs:include` of a file without a
 target namespace. Anything else is refused when the profile is loaded.
 
+Simple content whose attributes are `unit` and `multiplier` is a quantity: a leaf of the record,
+in the one unit of its type, whatever multiplier it came with.
+
 A type's or element's documentation may name the glossary's term for it: `source="term:outage"`.
 
 Invariant: the name of a type is the name of its CIM class or data type.
@@ -36,6 +39,7 @@ INTERVAL: Final = "DateTimeInterval"
 """The type of a period: its end is not before its start."""
 
 _ONE: Final = "1"
+_OF_QUANTITIES: Final = frozenset({"unit", "multiplier"})
 _TERM: Final = "term:"
 
 
@@ -81,7 +85,7 @@ class DataType:
     """A leaf's type. `name` is its own where it has one, else "".
 
     `values` are those of a code list, in the file's order; `unit` is the symbol of the quantity,
-    "" where there is none.
+    "" where there is none. `scaled` says that an element may have a multiplier before the unit.
     """
 
     scalar: Scalar
@@ -90,6 +94,7 @@ class DataType:
     unit: str = ""
     doc: str = ""
     term: str = ""
+    scaled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +242,21 @@ class _Reader:
     def _type(self, name: str) -> DataType | Shape:
         if name == REFERENCE:
             return DataType(Scalar.STRING, REFERENCE, doc="A reference by identifier.")
-        return self.shape(name) if name in self._complex else self._data(name)
+        element = self._complex.get(name)
+        if element is None:
+            return self._data(name)
+        return self._quantity(name, element) or self.shape(name)
+
+    def _quantity(self, name: str, element: etree._Element) -> DataType | None:
+        extension = element.find(f"{XS}simpleContent/{XS}extension")
+        if extension is None:
+            return None
+        if {e.get("name") for e in extension.iterfind(f"{XS}attribute")} != _OF_QUANTITIES:
+            return None
+        base, unit = self._data(extension.get("base", "")), _unit(element)
+        if base.scalar is not Scalar.DECIMAL or not unit:
+            raise ProfileFileError(f"quantity {name}: it is a decimal and has a unit")
+        return DataType(base.scalar, name, (), unit, _doc(element), _term(element), scaled=True)
 
     def _data(self, name: str) -> DataType:
         built_in = _BUILT_IN.get(name.removeprefix("xs:"))
@@ -271,4 +290,4 @@ def _term(element: etree._Element) -> str:
 
 
 def _unit(element: etree._Element) -> str:
-    return element.findtext(f"{XS}annotation/{XS}appinfo/unit", "").strip()
+    return element.findtext(f"{XS}annotation/{XS}appinfo/{{*}}unit", "").strip()
