@@ -12,6 +12,8 @@ from typing import Final
 _DATE_TIME: Final = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:(Z)|([+-])(\d\d):(\d\d))?", re.ASCII
 )
+# What market documents write: to the minute, normally in UTC.
+_MINUTE: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d)(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _DAY_MS: Final = 86_400_000
 # 0001-01-01T00:00:00Z and the last millisecond of 9999: what a four-digit year can say.
@@ -70,6 +72,18 @@ def to_epoch_ms(text: str) -> int:
     return instant_ms
 
 
+def minute_to_epoch_ms(text: str) -> int:
+    """The instant of a time that is said to the minute, `2026-01-01T00:00Z`.
+
+    A time with seconds is understood, too: some systems write them here.
+
+    Raises:
+        TimestampError: as `to_epoch_ms`.
+    """
+    match = _MINUTE.fullmatch(text)
+    return to_epoch_ms(text if match is None else f"{match[1]}:00{match[2] or ''}")
+
+
 def _offset_ms(sign: str, hours: str, minutes: str) -> int:
     offset_minutes = int(hours) * 60 + int(minutes)
     if minutes > "59" or offset_minutes > _OFFSET_MINUTES_MAX:
@@ -90,3 +104,13 @@ def from_epoch_ms(instant_ms: int) -> str:
     day = date.fromordinal(days + _EPOCH_DAY).isoformat()
     fraction = f".{millis:03d}" if millis else ""
     return f"{day}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{fraction}Z"
+
+
+def minute_from_epoch_ms(instant_ms: int) -> str:
+    """The time of an instant in UTC, to the minute; with seconds only where it has some.
+
+    Raises:
+        ValueError: as `from_epoch_ms`.
+    """
+    text = from_epoch_ms(instant_ms)
+    return text if instant_ms % 60_000 else text.replace(":00Z", "Z")

@@ -13,6 +13,8 @@ one noun; what shape and XML have to do with each other (see `mapping`).
                                                "a.b" the field b of the field a)
                      required = ["cause"]      what an object must say that is created or changed as
                                                a whole, beside what the XSD asks of every object
+                     definitions = ["X"]       elements and types beside the objects, which those
+                                               refer to (see `definitions`)
                      aliases = ["urn:…"]       further namespaces that mean the same
                      [synonyms.CauseKind]      words that others use, to words of the code list;
                                                those of shared code lists are in common.toml
@@ -36,10 +38,11 @@ from lxml import etree
 
 from schemas.avro import decode_fields
 from schemas.profiles import keys, mapping
+from schemas.profiles.definitions import Definitions
 from schemas.profiles.derive import avro_schema
 from schemas.profiles.encoding import encoder
 from schemas.profiles.model import Outcome
-from schemas.profiles.objects import Draft, read_objects, read_whole
+from schemas.profiles.objects import Draft, read_objects, read_whole, reject
 from schemas.profiles.parts import Record
 from schemas.profiles.places import Findings
 from schemas.profiles.revisions import Revision
@@ -60,6 +63,7 @@ class Declaration:
     object: str
     subject: tuple[str, ...]
     required: tuple[str, ...]
+    definitions: tuple[str, ...]
     aliases: tuple[str, ...]
     synonyms: Mapping[str, Mapping[str, str]]
     revisions: tuple[Revision, ...]
@@ -72,7 +76,8 @@ class Declaration:
             ProfileFileError: a key is missing or not known.
         """
         needed = {"noun", "kind", "schema"}
-        known = needed | {"object", "subject", "required", "aliases", "synonyms", "revision"}
+        lists = {"subject", "required", "definitions", "aliases", "revision"}
+        known = needed | lists | {"object", "synonyms"}
         entries = tomllib.loads(file.read_text(encoding="utf-8"))
         if wrong := (entries.keys() - known) | (needed - entries.keys()):
             raise ProfileFileError(f"{file}: {', '.join(sorted(wrong))}: missing or not known")
@@ -83,6 +88,7 @@ class Declaration:
             entries.get("object", entries["noun"]),
             tuple(entries.get("subject", (".",))),
             tuple(entries.get("required", ())),
+            tuple(entries.get("definitions", ())),
             tuple(entries.get("aliases", ())),
             entries.get("synonyms", {}),
             tuple(map(Revision.of, entries.get("revision", ()))),
@@ -100,6 +106,7 @@ class DeclaredProfile:
         self.schema = declaration.schema
         schema = source(file)
         self.shape: Shape = read_shape(schema, declaration.object)
+        self._definitions = {name: read_shape(schema, name) for name in declaration.definitions}
         self._revisions = {n: entry for entry in declaration.revisions for n in entry.namespaces}
         self._whole = declaration.object == declaration.noun
         self._declaration = declaration
@@ -119,6 +126,9 @@ class DeclaredProfile:
         `timestamp_without_zone`, `value_not_number`, `interval_reversed`,
         `object_unidentified` (there is nothing to key it by) or `field_required`.
 
+        A definition beside them is rejected where it is not valid, and with
+        `definition_unused` where no object refers to it.
+
         Raises:
             MessageError: `noun_unknown`.
         """
@@ -132,14 +142,16 @@ class DeclaredProfile:
     def _read(self, payload: etree._Element, verb: str) -> Outcome:
         namespace = self._xsd.namespace_of(payload)
         read = self._reader(namespace)
-        whole = verb in _WHOLE
+        definitions = Definitions(payload, namespace, self._definitions, self._valid)
 
         def draft(element: etree._Element, findings: Findings) -> list[Draft]:
             record = read(element, findings)
+            if self._definitions and not findings.problems:
+                definitions.complete(record, self.shape, findings)
             key = self.key(record)
             if key is None:
                 findings.add("object_unidentified", element, self._wanted())
-            for field in self.missing(record) if whole else ():
+            for field in self.missing(record) if verb in _WHOLE else ():
                 findings.add("field_required", element, field)
             if key is None or findings.problems:
                 return []
@@ -148,7 +160,14 @@ class DeclaredProfile:
         if self._whole:
             return read_whole(payload, self._xsd, draft)
         carrier = f"{{{namespace}}}{self._declaration.object}"
-        return read_objects(payload, self._xsd, carrier, draft)
+        outcome = read_objects(payload, self._xsd, carrier, draft)
+        for position, element in definitions.unused(payload, outcome):
+            reject(outcome, element, position, "definition_unused", namespace)
+        return outcome
+
+    def _valid(self, element: etree._Element) -> bool:
+        namespace = etree.QName(element).namespace or ""
+        return not self._xsd.problems(element, namespace, Findings(element))
 
     def key(self, record: Record) -> bytes | None:
         """The key of the object's events, see `schemas.profiles.keys`."""
@@ -186,7 +205,10 @@ class DeclaredProfile:
         return decode_fields(self.schema, first, last, body)
 
     def write(self, records: list[Record], namespace: str | None = None) -> etree._Element:
-        """The payload that says what the records say."""
+        """The payload that says what the records say, in the newest revision.
+
+        `namespace` is the one to write where the noun has several that mean the same.
+        """
         space = namespace or self._xsd.namespace
         if self._whole:
             (record,) = records

@@ -28,9 +28,11 @@ _TIMESTAMP: Final = {"type": "long", "logicalType": "timestamp-millis"}
 _TYPES: Final[dict[Scalar, Any]] = {
     Scalar.STRING: "string",
     Scalar.BOOLEAN: "boolean",
+    Scalar.DURATION: "string",
     Scalar.INTEGER: "long",
     Scalar.DOUBLE: "double",
     Scalar.DATE_TIME: _TIMESTAMP,
+    Scalar.MINUTE: _TIMESTAMP,
     Scalar.DATE: {"type": "int", "logicalType": "date"},
     Scalar.DECIMAL: {
         "type": "bytes",
@@ -39,6 +41,8 @@ _TYPES: Final[dict[Scalar, Any]] = {
         "scale": DECIMAL_SCALE,
     },
 }
+
+_TIMES: Final = frozenset({Scalar.DATE_TIME, Scalar.MINUTE})
 
 
 def _plain(name: str, kind: str, doc: str) -> dict[str, Any]:
@@ -124,7 +128,7 @@ def avro_schema(shape: Shape, name: str, namespace: str, *, register: bool) -> d
 def _field(field: Field, known: set[str]) -> dict[str, Any]:
     kind = _type(field.type, known)
     doc = field.doc or field.type.doc
-    if isinstance(field.type, DataType) and field.type.scalar is Scalar.DATE_TIME:
+    if isinstance(field.type, DataType) and field.type.scalar in _TIMES:
         doc += " Unix epoch milliseconds UTC."
     if field.many:
         array = {"type": "array", "items": kind}

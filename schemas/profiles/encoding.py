@@ -60,7 +60,7 @@ def _leaf(kind: DataType) -> _Encode:
         codes = {code: wire.long(n) for n, code in enumerate((*kind.values, UNKNOWN))}
         return codes.__getitem__
     match kind.scalar:
-        case Scalar.STRING:
+        case Scalar.STRING | Scalar.DURATION:
             return _text
         case Scalar.BOOLEAN:
             return lambda value: b"\x01" if value else b"\x00"
@@ -70,7 +70,7 @@ def _leaf(kind: DataType) -> _Encode:
             return _DOUBLE.pack
         case Scalar.DATE:
             return _date
-        case Scalar.DATE_TIME:
+        case Scalar.DATE_TIME | Scalar.MINUTE:
             return _time
         case Scalar.DECIMAL:
             return _decimal

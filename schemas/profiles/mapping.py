@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Context, Decimal
 from typing import Any, Final, TypeAlias
 
@@ -23,8 +23,8 @@ from lxml import etree
 from schemas.profiles import parts
 from schemas.profiles.parts import Record
 from schemas.profiles.places import Findings
-from schemas.profiles.shapes import INTERVAL, NAME, REFERENCE, TEXT, DataType, Field, Scalar, Shape
-from schemas.times import from_epoch_ms
+from schemas.profiles.shapes import INTERVALS, NAME, REFERENCE, DataType, Field, Scalar, Shape
+from schemas.times import from_epoch_ms, minute_from_epoch_ms, minute_to_epoch_ms
 
 # What an exact decimal holds: 26 digits before the point and 12 behind it. The public market
 # documents have up to 5 behind it.
@@ -50,16 +50,18 @@ def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings],
     """Make what reads elements of the shape in this namespace; it is kept by whoever asks.
 
     It expects what the XSD has let pass, and notes in the findings what that cannot say:
-    `timestamp_without_zone`, `timestamp_invalid`, `value_not_number`, `interval_reversed`.
+    `timestamp_without_zone`, `timestamp_invalid`, `value_not_number`, `interval_reversed`,
+    `profile_violation` (a text that must be there is empty).
     """
     space = f"{{{namespace}}}" if namespace else ""
-    elements = {space + f.tag: (f.key, f.many, _read(f, namespace)) for f in shape.fields if f.tag}
-    leaves = [(f, f.type) for f in shape.fields if isinstance(f.type, DataType)]
-    attributes = [(f.tag, f.key, kind) for f, kind in leaves if f.attribute]
-    text = next((kind for f, kind in leaves if not f.tag), None)
+    own = [f for f in shape.fields if f.attribute or not f.tag]
+    elements = {
+        space + f.tag: (f.key, f.many, _read(f, namespace)) for f in shape.fields if f not in own
+    }
+    texts = [(f.key, _read(f, namespace)) for f in own]
     empty: Record = {f.key: None for f in shape.fields if not f.many}
     lists = [f.key for f in shape.fields if f.many]
-    is_interval = shape.name == INTERVAL
+    is_interval = shape.name in INTERVALS
 
     def read(element: etree._Element, findings: Findings) -> Record:
         record = empty.copy()
@@ -76,14 +78,10 @@ def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings],
                     record[key].append(value)
             else:
                 record[key] = value
-        for tag, key, kind in attributes:
-            said = element.get(tag, "").strip(parts.SPACE)
-            record[key] = _value(said, kind, element, findings) if said else None
-        if text is not None:
-            content = parts.text_of(element)
-            record[TEXT] = _value(content, text, element, findings) if content else None
-        if is_interval and _reversed(record["start"], record["end"]):
-            findings.add("interval_reversed", element)
+        for key, convert in texts:
+            record[key] = convert(element, findings)
+        if is_interval:
+            _in_order(record, element, findings)
         return record
 
     return read
@@ -100,7 +98,32 @@ def write(record: Record, shape: Shape, tag: str, namespace: str) -> etree._Elem
     return element
 
 
+def _in_order(period: Record, element: etree._Element, findings: Findings) -> None:
+    start, end = period["start"], period["end"]
+    if start is not None and end is not None and end < start:
+        findings.add("interval_reversed", element)
+
+
+def _needed(read: _Read) -> _Read:
+    """`read` for what must say something: the XSD lets it be there and be blank."""
+
+    def read_needed(element: etree._Element, findings: Findings) -> Value:
+        before = len(findings.problems)
+        value = read(element, findings)
+        if value is None and len(findings.problems) == before:
+            findings.add("profile_violation", element, "it is empty")
+        return value
+
+    return read_needed
+
+
 def _read(field: Field, namespace: str) -> _Read:
+    """What reads the field: an element, the element that has the attribute, or its text."""
+    read = _read_any(field, namespace)
+    return _needed(read) if field.required and not field.many else read
+
+
+def _read_any(field: Field, namespace: str) -> _Read:
     kind = field.type
     space = f"{{{namespace}}}" if namespace else ""
     if isinstance(kind, Shape):
@@ -109,13 +132,12 @@ def _read(field: Field, namespace: str) -> _Read:
         return reader(kind, namespace)
     if kind.name == REFERENCE:
         return lambda element, _: element.get("ref", "").strip(parts.SPACE) or None
+    content_of = _attribute(field.tag) if field.attribute else parts.text_of
     if kind.scalar is Scalar.STRING:
-        return lambda element, _: parts.text_of(element)
-    if kind.scalar is Scalar.DATE_TIME:
-        return parts.millis_of
+        return lambda element, _: content_of(element)
 
     def read(element: etree._Element, findings: Findings) -> Value:
-        content = parts.text_of(element)
+        content = content_of(element)
         if content is not None and kind.scaled:
             content += f"E{_MULTIPLIERS[element.get('multiplier', 'none')]}"
         return None if content is None else _value(content, kind, element, findings)
@@ -123,8 +145,8 @@ def _read(field: Field, namespace: str) -> _Read:
     return read
 
 
-def _reversed(start: int | None, end: int | None) -> bool:
-    return start is not None and end is not None and end < start
+def _attribute(name: str) -> Callable[[etree._Element], str | None]:
+    return lambda element: element.get(name, "").strip(parts.SPACE) or None
 
 
 def _value(content: str, kind: DataType, element: etree._Element, findings: Findings) -> Value:
@@ -150,6 +172,8 @@ def _value(content: str, kind: DataType, element: etree._Element, findings: Find
             return exact
         case Scalar.DATE_TIME:
             return parts.millis_in(content, element, findings)
+        case Scalar.MINUTE:
+            return parts.millis_in(content, element, findings, minute_to_epoch_ms)
         case _:
             return content
 
@@ -187,13 +211,11 @@ def _append(parent: etree._Element, field: Field, value: Value, space: str) -> N
     elif kind.name == REFERENCE:
         child.set("ref", value)
     else:
-        child.text = _time(value) if kind.scalar is Scalar.DATE_TIME else _text(value)
+        say = _TIMES.get(kind.scalar)
+        child.text = _text(value) if say is None else say(parts.epoch_ms(value))
 
 
-def _time(value: int | datetime) -> str:
-    if isinstance(value, datetime):
-        value = round((value - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
-    return from_epoch_ms(value)
+_TIMES: Final = {Scalar.DATE_TIME: from_epoch_ms, Scalar.MINUTE: minute_from_epoch_ms}
 
 
 def _text(value: Value) -> str:

@@ -68,6 +68,16 @@ def read_whole(payload: etree._Element, schema: ObjectSchema, read: ReadObject) 
     return outcome
 
 
+def reject(
+    outcome: Outcome, element: etree._Element, position: int, code: str, namespace: str
+) -> None:
+    """Reject an element at this position of the payload for what only the whole can tell."""
+    findings = Findings(element, partial(xpath, element))
+    findings.add(code, element)
+    outcome.objects += 1
+    _reject(outcome, element, position, tuple(findings.problems), namespace)
+
+
 def _take(
     outcome: Outcome, element: etree._Element, findings: Findings, read: ReadObject
 ) -> tuple[Problem, ...]:

@@ -7,6 +7,8 @@ Invariant: a text is stripped of white space around it, and an empty text is Non
 are Unix epoch milliseconds UTC.
 """
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from lxml import etree
@@ -16,8 +18,17 @@ from schemas.profiles.places import Findings, local_name
 from schemas.times import TimestampError, to_epoch_ms
 
 Record = dict[str, Any]
+Instant = int | datetime
+"""A time of a record: Unix epoch milliseconds UTC, or what decoding makes of them."""
 # XML's white space; str.strip() alone would also take characters that XML counts as text.
 SPACE = " \t\r\n"
+
+
+def epoch_ms(instant: Instant) -> int:
+    """The time in Unix epoch milliseconds UTC."""
+    if isinstance(instant, int):
+        return instant
+    return round((instant - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
 
 
 def text_of(element: etree._Element | None) -> str | None:
@@ -40,10 +51,15 @@ def millis_of(element: etree._Element | None, findings: Findings) -> int | None:
     return millis_in(content, element, findings)
 
 
-def millis_in(content: str, element: etree._Element, findings: Findings) -> int | None:
+def millis_in(
+    content: str,
+    element: etree._Element,
+    findings: Findings,
+    instant: Callable[[str], int] = to_epoch_ms,
+) -> int | None:
     """The time in a text of the element; None where it is wrong and noted in `findings`."""
     try:
-        return to_epoch_ms(content)
+        return instant(content)
     except TimestampError as error:
         findings.add(error.code, element)
         return None

@@ -84,5 +84,7 @@ class Revision:
         path = problem.xpath or ""
         for name, newer in self.elements.items():
             sent = name.rpartition("/")[2]
-            path = re.sub(rf"/{re.escape(newer)}(?=[/\[]|$)", f"/{sent}", path)
+            outer, _, inner = map(re.escape, newer.partition("/"))
+            below = f"(?:/{inner})?" if inner else ""
+            path = re.sub(rf"/{outer}(\[\d+\])?{below}(?=/|$)", rf"/{sent}\1", path)
         return replace(problem, xpath=place + path)

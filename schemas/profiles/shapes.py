@@ -35,8 +35,10 @@ REFERENCE: Final = "Reference"
 """The type of an element that is empty but for its attribute `ref`: a leaf of the record."""
 NAME: Final = "Name"
 """The type of a name with its kind and authority: one flat record (see `parts.name_of`)."""
-INTERVAL: Final = "DateTimeInterval"
-"""The type of a period: its end is not before its start."""
+INTERVALS: Final = frozenset({"DateTimeInterval", "ESMP_DateTimeInterval"})
+"""The types of a period: its end is not before its start."""
+MINUTE: Final = "YMDHM_DateTime"
+"""The type of a time that is said to the minute, which XML Schema has no built-in type for."""
 
 _ONE: Final = "1"
 _OF_QUANTITIES: Final = frozenset({"unit", "multiplier"})
@@ -56,7 +58,9 @@ class Scalar(Enum):
     DECIMAL = "decimal"
     DOUBLE = "double"
     DATE_TIME = "dateTime"
+    MINUTE = "minute"
     DATE = "date"
+    DURATION = "duration"
 
 
 _BUILT_IN: Final[Mapping[str, Scalar]] = {
@@ -66,7 +70,7 @@ _BUILT_IN: Final[Mapping[str, Scalar]] = {
     "dateTime": Scalar.DATE_TIME,
     "decimal": Scalar.DECIMAL,
     "double": Scalar.DOUBLE,
-    "duration": Scalar.STRING,
+    "duration": Scalar.DURATION,
     "float": Scalar.DOUBLE,
     "int": Scalar.INTEGER,
     "integer": Scalar.INTEGER,
@@ -114,9 +118,12 @@ class Field:
     term: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """A CIM class as far as the profile has it, its fields in the order of the XSD."""
+    """A CIM class as far as the profile has it, its fields in the order of the XSD.
+
+    Equal to itself only: to compare all that is below it is slow, and readers are kept by shape.
+    """
 
     name: str
     fields: tuple[Field, ...]
@@ -269,7 +276,7 @@ class _Reader:
         base = self._data(restriction.get("base", ""))
         values = tuple(e.get("value", "") for e in restriction.iterfind(f"{XS}enumeration"))
         return DataType(
-            base.scalar,
+            Scalar.MINUTE if name == MINUTE else base.scalar,
             name,
             values or base.values,
             _unit(element) or base.unit,

@@ -37,6 +37,9 @@ _REASONS: Final = {
     _ERRORS.SCHEMAV_CVC_DATATYPE_VALID_1_2_1: "not of the type that the profile asks for",
     _ERRORS.SCHEMAV_CVC_ENUMERATION_VALID: "not one of the values that the profile lists",
     _ERRORS.SCHEMAV_CVC_AU: "an attribute that does not have the value that the profile fixes",
+    _ERRORS.SCHEMAV_CVC_FRACTIONDIGITS_VALID: "more digits behind the point than are kept",
+    _ERRORS.SCHEMAV_CVC_MINEXCLUSIVE_VALID: "a number too far from zero",
+    _ERRORS.SCHEMAV_CVC_MAXEXCLUSIVE_VALID: "a number too far from zero",
     _ERRORS.SCHEMAV_CVC_ELT_1: "not an object of the profile",
 }
 _FIRST: Final = itemgetter(0)

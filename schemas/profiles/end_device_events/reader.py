@@ -18,6 +18,7 @@ from schemas.profiles.model import Outcome
 from schemas.profiles.objects import Draft, read_objects
 from schemas.profiles.places import Findings
 from schemas.profiles.validation import ObjectSchema
+from schemas.profiles.writing import Writer
 
 NOUN: Final = "EndDeviceEvents"
 SCHEMA: Final = "EndDeviceEvent"
@@ -53,6 +54,20 @@ class EndDeviceEventsProfile:
             return draft(record, element, findings)
 
         return read_objects(payload, self._schema, space + "EndDeviceEvent", read_event)
+
+    def write(self, record: parts.Record) -> etree._Element:
+        """The payload that says what an EndDeviceEvent says.
+
+        Raises:
+            ValueError: a MeterReading carried it, and it is written as one (see MeterReadings).
+        """
+        if record["meter"] is not None:
+            raise ValueError("an event with a meter is written by the profile of MeterReadings")
+        make = Writer(self._schema.namespace)
+        payload = make.payload(NOUN)
+        make.event(payload, "EndDeviceEvent", record)
+        make.event_type(payload, record)
+        return payload
 
 
 def draft(record: parts.Record, element: etree._Element, findings: Findings) -> list[Draft]:

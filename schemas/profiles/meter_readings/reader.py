@@ -16,7 +16,7 @@ from lxml import etree
 from schemas.errors import MessageError
 from schemas.profiles import keys, parts
 from schemas.profiles.end_device_events import reader as end_device_events
-from schemas.profiles.meter_readings import series
+from schemas.profiles.meter_readings import series, writer
 from schemas.profiles.meter_readings.facts import (
     PLAIN,
     Block,
@@ -35,24 +35,6 @@ from schemas.profiles.validation import ObjectSchema
 Children = Mapping[str, etree._Element]  # noqa: SLF001 - its name in lxml
 
 NOUN: Final = "MeterReadings"
-_READING_TYPE_FIELDS: Final = (
-    "mRID",
-    "accumulation",
-    "aggregate",
-    "commodity",
-    "consumptionTier",
-    "cpp",
-    "currency",
-    "flowDirection",
-    "macroPeriod",
-    "measurementKind",
-    "measuringPeriod",
-    "multiplier",
-    "phases",
-    "tou",
-    "unit",
-)
-_QUALITY_TYPE_FIELDS: Final = ("mRID", "category", "subCategory", "systemId")
 _TYPE: Final = "ReadingType"
 _IN_COLUMNS: Final = frozenset({"timeStamp", "value", _TYPE})
 # A gap: NaN in the column, and nothing lost by it.
@@ -92,6 +74,14 @@ class MeterReadingsProfile:
 
         return read_objects(payload, self._schema, reader.carrier, drafts)
 
+    def write(self, record: Record) -> etree._Element:
+        """The payload that says what a canonical event says.
+
+        It takes a MeterReadingSeries, or an EndDeviceEvent that a MeterReading carried.
+        """
+        make = writer.write_series if "values" in record else writer.write_event
+        return make(record, self._schema.namespace)
+
     def single(self, payload: etree._Element) -> "tuple[ObjectReader, MeterReading] | None":
         """What a payload with exactly one good MeterReading says; None for any other payload."""
         try:
@@ -118,9 +108,9 @@ class ObjectReader:
     def __init__(self, payload: etree._Element, namespace: str) -> None:
         self._space = f"{{{namespace}}}"
         self.carrier = self._space + "MeterReading"
-        self._reading_types = self._definitions(payload, "ReadingType", *_READING_TYPE_FIELDS)
+        self._reading_types = self._definitions(payload, "ReadingType", *writer.READING_TYPE_FIELDS)
         self._quality_types = self._definitions(
-            payload, "ReadingQualityType", *_QUALITY_TYPE_FIELDS
+            payload, "ReadingQualityType", *writer.QUALITY_TYPE_FIELDS
         )
         self._event_types = self._definitions(
             payload, "EndDeviceEventType", *parts.EVENT_TYPE_FIELDS

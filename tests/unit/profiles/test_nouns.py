@@ -19,7 +19,7 @@ from schemas.avro import decode, encode_fields, encode_provenance, frame, wire
 from schemas.envelope import Message, read
 from schemas.profiles import DeclaredProfile, declared, declared_names
 from schemas.profiles.mapping import DECIMAL_SCALE, EXACT
-from schemas.profiles.shapes import INTERVAL, NAME, DataType, Field, Scalar, Shape
+from schemas.profiles.shapes import INTERVALS, NAME, DataType, Field, Scalar, Shape
 from schemas.times import EPOCH_MS_MAX, EPOCH_MS_MIN
 from tests.unit.registers.driver import CATALOGUE, House
 from topics import Noun, naming
@@ -130,6 +130,7 @@ def whole(profile: DeclaredProfile, body: bytes) -> dict[str, Any]:
 _TEXT = st.text(string.ascii_letters + string.digits + " äß<&>'\"/-_", min_size=1).map(
     lambda text: text.strip(" ") or "x"
 )
+_DURATION = st.sampled_from(["PT15M", "P1Y", "-P1DT0.5S"])
 _INSTANT = st.integers(EPOCH_MS_MIN, EPOCH_MS_MAX)
 
 
@@ -148,10 +149,10 @@ def leaf(kind: DataType) -> st.SearchStrategy[Any]:
             return st.floats(allow_nan=False)
         case Scalar.DATE:
             return st.dates(date(1900, 1, 1))
-        case Scalar.DATE_TIME:
+        case Scalar.DATE_TIME | Scalar.MINUTE:
             return _INSTANT
         case _:
-            return _TEXT
+            return _DURATION if kind.scalar is Scalar.DURATION else _TEXT
 
 
 def value(field: Field) -> st.SearchStrategy[Any]:
@@ -166,7 +167,7 @@ def record(shape: Shape) -> st.SearchStrategy[dict[str, Any]]:
         absent: Callable[[str], st.SearchStrategy[Any]] = lambda _: st.none() | _TEXT  # noqa: E731
         fields = ("type", "typeDescription", "authority", "authorityDescription")
         return st.fixed_dictionaries({"name": _TEXT, **{f: absent(f) for f in fields}}).map(_kinded)
-    if shape.name == INTERVAL:
+    if shape.name in INTERVALS:
         return st.tuples(_INSTANT, _INSTANT).map(lambda p: {"start": min(p), "end": max(p)})
     return st.fixed_dictionaries({field.key: value(field) for field in shape.fields})
 

@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from schemas.times import EPOCH_MS_MAX, EPOCH_MS_MIN, TimestampError, from_epoch_ms, to_epoch_ms
+from schemas.times import (
+    EPOCH_MS_MAX,
+    EPOCH_MS_MIN,
+    TimestampError,
+    from_epoch_ms,
+    minute_from_epoch_ms,
+    minute_to_epoch_ms,
+    to_epoch_ms,
+)
 
 
 def ms(*parts: int) -> int:
@@ -115,3 +123,27 @@ def test_instants_are_written_in_utc(instant_ms: int, text: str) -> None:
 def test_an_instant_that_four_digits_cannot_say_is_refused(instant_ms: int) -> None:
     with pytest.raises(ValueError, match="years 1 to 9999"):
         from_epoch_ms(instant_ms)
+
+
+@pytest.mark.parametrize(
+    ("instant_ms", "text"),
+    [
+        (ms(2026, 1, 1), "2026-01-01T00:00Z"),
+        (ms(2026, 1, 1, 0, 0, 7), "2026-01-01T00:00:07Z"),
+        (ms(2026, 1, 1) + 1, "2026-01-01T00:00:00.001Z"),
+        (EPOCH_MS_MIN, "0001-01-01T00:00Z"),
+    ],
+)
+def test_a_time_to_the_minute_has_seconds_only_where_it_must(instant_ms: int, text: str) -> None:
+    assert minute_from_epoch_ms(instant_ms) == text
+    assert minute_to_epoch_ms(text) == instant_ms
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("2026-01-01T00:00", "timestamp_without_zone"), ("2026-01-01T00Z", "timestamp_invalid")],
+)
+def test_a_time_to_the_minute_that_is_none_is_told_apart(text: str, code: str) -> None:
+    with pytest.raises(TimestampError) as error:
+        minute_to_epoch_ms(text)
+    assert error.value.code == code
