@@ -31,12 +31,14 @@ chaos: $(STAMP)  ## faults of every kind against the guarantee, 10 minutes (LONG
 fuzz: $(STAMP)  ## a million mutated messages through the XML edge; FUZZ="--count 10000 --seed 2" for others
 	@nice $(BIN)/python -m tests.fuzz $(FUZZ)
 
-lint: $(STAMP)  ## ruff, mypy and the import contracts
+lint: $(STAMP)  ## ruff, mypy, the import contracts, schemas and glossary against the profiles
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m schemas.profiles.generate --check
+	@$(BIN)/python -m schemas.glossary.check
+	@$(BIN)/python -m topics.catalogue.meaning
 
 bench: $(STAMP)  ## measured throughput and latency, as a table
 	@$(BIN)/python -m benchmarks

@@ -22,6 +22,7 @@ from streams.cli import (
     demo,
     dlq,
     doctor,
+    glossary,
     replay,
     run,
     send,
@@ -65,6 +66,7 @@ app.command()(replay.replay)
 app.add_typer(state.app)
 app.command()(codes.codes)
 app.command()(doctor.doctor)
+app.command()(glossary.glossary)
 app.command()(demo.demo)
 
 

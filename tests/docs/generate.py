@@ -1,8 +1,8 @@
 """The reference pages, made from what they describe: `python -m tests.docs.generate`.
 
-Lives here: one function per page of docs/reference. Must not live here: facts; they are in
-the settings model, the catalogue, errors.toml, the metrics and the commands' help. A test
-holds that the pages are up to date.
+Lives here: one function per page of docs/reference, but for the glossary's. Must not live here:
+facts; they are in the settings model, the catalogue, errors.toml, the metrics and the commands'
+help. A test holds that the pages are up to date.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from streams import cli
 from streams.engine.kafka.settings import LOCKED
 from streams.runtime import metrics
 from streams.runtime.settings import Settings, Source
-from tests.docs import nouns
+from tests.docs import glossary, nouns
 from tests.docs.layout import code, page, table
 from topics import Catalogue, Noun, load_catalogue, naming
 
@@ -369,6 +369,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "metrics.md": metrics_page,
     "codes.md": field_codes,
     "cli.md": cli_page,
+    "glossary.md": glossary.glossary,
     **nouns.pages(load_catalogue()),
 }
 

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Final, cast
 
 from schemas.avro import registered
+from schemas.glossary import glossary
 from topics.catalogue.model import (
     KINDS,
     PATTERNS,
@@ -200,7 +201,7 @@ def _noun(name: str, entry: Table, home: str, sizing: Sizing) -> Noun:
         verbs=verbs,
         planned_verbs=later,
         patterns=entry.choices("patterns", PATTERNS),
-        glossary=entry.strings("glossary"),
+        glossary=_glossary(entry),
         partitions=entry.integer("partitions", 1, _PARTITIONS_MAX),
         retention_ms=retention_ms,
         personal=entry.boolean("personal"),
@@ -213,6 +214,16 @@ def _schema(entry: Table) -> str:
     if schema not in {known.name for known in registered()}:
         raise entry.error("schema", f"schemas/avro/ids.toml names no schema {schema!r}")
     return schema
+
+
+def _glossary(entry: Table) -> tuple[str, ...]:
+    titles = entry.strings("glossary")
+    for title in titles:
+        if glossary().titled(title) is None:
+            near = glossary().near(title)
+            meant = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise entry.error("glossary", f"schemas/glossary has no term {title!r}{meant}")
+    return titles
 
 
 class _Senders:

@@ -49,6 +49,10 @@ MISTAKES = {
     "text for a number": (
         I7, "inbound = 6", 'inbound = "6"', "interface.partitions.inbound", "found '6'",
     ),
+    "no term of the glossary": (
+        I7, '"last gasp"', '"last gasps"', "noun.EndDeviceEvents.glossary",
+        "did you mean last gasp",
+    ),
     "true is no number": (
         I7, "inbound = 6", "inbound = true", "interface.partitions.inbound", "whole number",
     ),

@@ -1,0 +1,40 @@
+"""Catalogue, glossary and profiles speak of the same."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from schemas.glossary import glossary
+from topics import load_catalogue
+from topics.catalogue.meaning import findings, main, object_term
+from topics.catalogue.model import Catalogue
+
+
+def with_noun(name: str, **changes: object) -> Catalogue:
+    catalogue = load_catalogue()
+    noun = dataclasses.replace(catalogue.nouns[name], **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(catalogue, nouns={name: noun})
+
+
+def test_nothing_is_wrong_with_the_catalogue_that_ships() -> None:
+    assert list(findings(load_catalogue(), glossary())) == []
+    assert main() == 0
+
+
+def test_a_term_that_is_not_spoken_on_the_nouns_interface_is_found() -> None:
+    wrong = with_noun("Crews", home="I11", glossary=("crew",))
+    (text,) = findings(wrong, glossary())
+    assert "Crews of I11 has the term 'crew'" in text
+    assert "work.toml" in text
+
+
+def test_a_live_noun_that_does_not_name_its_objects_term_is_found() -> None:
+    wrong = with_noun("Outages", profile="outages", schema="Outage", glossary=("feeder",))
+    (text,) = findings(wrong, glossary())
+    assert "the objects of Outages are linked to the term 'outage'" in text
+
+
+def test_objects_of_written_profiles_have_their_term_too() -> None:
+    nouns = load_catalogue().nouns
+    assert object_term(nouns["MeterReadings"]) == "reading"
+    assert object_term(nouns["EndDeviceEvents"]) == "end-device-event"

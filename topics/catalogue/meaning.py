@@ -1,0 +1,60 @@
+"""Do catalogue, glossary and profiles speak of the same? `python -m topics.catalogue.meaning`.
+
+A part of `make lint`; the exit status is 1 where they do not.
+
+Must not live here: what a term or a schema means by itself (see `schemas.glossary.check`).
+
+Invariant: every finding names its place and the way out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from schemas.glossary import Glossary, glossary
+from schemas.glossary.links import read_written
+from schemas.profiles import declared, declared_names
+from topics.catalogue.loader import load_catalogue
+from topics.catalogue.model import Catalogue, CatalogueError, Noun
+
+
+def findings(catalogue: Catalogue, known: Glossary) -> Iterator[str]:
+    """What does not fit together, noun by noun."""
+    for noun in catalogue.nouns.values():
+        for title in noun.glossary:
+            term = known.titled(title)
+            if term is not None and noun.home not in term.interfaces:
+                yield (
+                    f"{noun.name} of {noun.home} has the term {title!r}, which is not spoken there:"
+                    f" add {noun.home} to its interfaces in schemas/glossary/{term.area}.toml"
+                )
+        slug = object_term(noun)
+        if slug in known.terms and known.terms[slug].title not in noun.glossary:
+            yield (
+                f"the objects of {noun.name} are linked to the term {known.terms[slug].title!r}: "
+                f"add it to the noun's glossary in topics/catalogue, or link its profile otherwise"
+            )
+
+
+def object_term(noun: Noun) -> str:
+    """The slug that the type of a noun's objects is linked to; "" while the noun is planned."""
+    if noun.profile is None:
+        return ""
+    if noun.profile in declared_names():
+        return declared(noun.profile).shape.term
+    return str(read_written()[noun.schema or ""].get("term", ""))
+
+
+def main() -> int:
+    """Report every finding about the catalogue that ships."""
+    try:
+        wrong = list(findings(load_catalogue(), glossary()))
+    except CatalogueError as error:
+        wrong = [str(error)]
+    sys.stderr.writelines(f"{line}\n" for line in wrong)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
