@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from streams.engine.record import Output, Record, TopicPartition
 from streams.runtime.redrivable import Candidate, make_plan
 from streams.runtime.rejections import Place
 from tests.unit.intake.driver import CATALOGUE, START_MS, Driver
 
+# Before meters were live.
+EARLIER = replace(
+    CATALOGUE,
+    nouns={
+        **CATALOGUE.nouns,
+        "MeterConfig": replace(CATALOGUE.nouns["MeterConfig"], profile=None, schema=None),
+    },
+)
 REJECTED = "cim.i7.rejected"
 EDITION = 'xmlns="http://iec.ch/TC57/2011/schema/message"'
 
@@ -35,7 +45,7 @@ def lying(output: Output, offset: int = 0, *, time_ms: int = START_MS) -> Record
 
 def rejection(data: bytes, offset: int = 0, *, driver: Driver | None = None) -> Record:
     """What intake makes of a message that it rejects."""
-    outputs = (driver or Driver()).send(data)
+    outputs = (driver or Driver(catalogue=EARLIER)).send(data)
     (output,) = [one for one in outputs if one.topic.endswith(".rejected")]
     return lying(output, offset)
 

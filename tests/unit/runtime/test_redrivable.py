@@ -15,6 +15,7 @@ from streams.runtime.redrivable import About, LeftOut, Plan, make_plan, why_not
 from streams.runtime.rejections import Filter, parse_place, spans
 from tests.unit.intake.driver import CATALOGUE, HOUR_MS, START_MS, Driver
 from tests.unit.runtime.rejected import (
+    EARLIER,
     EDITION,
     REJECTED,
     lying,
@@ -148,7 +149,7 @@ def offsets(made: Plan) -> list[int]:
 
 
 def test_a_plan_groups_what_is_redriven_and_says_why_the_rest_is_not() -> None:
-    driver = Driver()
+    driver = Driver(catalogue=EARLIER)
     records = [rejection(request(message_id=f"m-{n}"), n, driver=driver) for n in range(5)]
     records.append(rejection(b"no XML", 5))
     records.append(rejection(request("execute"), 6))

@@ -24,7 +24,7 @@ from streams.runtime.redrivable import Candidate
 from streams.runtime.redrive import Outcome, Redriver, Sent
 from streams.runtime.rejections import Place
 from tests.unit.intake.driver import CATALOGUE, Driver, codes
-from tests.unit.runtime.rejected import candidates, place, rejection, request
+from tests.unit.runtime.rejected import EARLIER, candidates, place, rejection, request
 
 Failure = Callable[["Log"], EngineError]
 
@@ -115,7 +115,7 @@ class World:
     """Rejections, the log, and what a redrive of them told."""
 
     def __init__(self, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        driver = Driver()
+        driver = Driver(catalogue=EARLIER)
         self.records = [rejection(self.data(n), n, driver=driver) for n in range(count)]
         self.log = Log()
         self.stop = Stop()
@@ -355,7 +355,7 @@ def test_intake_judges_a_redriven_message_like_any_other_and_keeps_where_it_came
 ) -> None:
     world.run()
     output = world.log.of("cim.i7.inbound")[0]
-    outputs = Driver().send(output.value or b"", headers=output.headers)
+    outputs = Driver(catalogue=EARLIER).send(output.value or b"", headers=output.headers)
     assert codes(outputs) == ["noun_planned"]
     (rejected,) = [out for out in outputs if out.topic == "cim.i7.rejected"]
     assert ("cimstream_redrivenfrom", b"cim.i7.rejected/0@0") in rejected.headers
