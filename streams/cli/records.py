@@ -250,6 +250,8 @@ def _event_line(schema: str, event: Mapping[str, object]) -> str:
         return f"{kind} at {_time(event['createdDateTime'])}" + (
             f"  {severity}" if severity else ""
         )
+    if "lifeCycle" in event:
+        return f"{schema}  {event['lifeCycle']}, revision {event['revision']}"
     return schema
 
 

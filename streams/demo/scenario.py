@@ -182,9 +182,9 @@ def _bad() -> Iterator[Sent]:
         ),
         "10 MB": ("message_too_large", good.replace(b"<Header>", b"<Header>" + b" " * 10_000_000)),
         "unknown noun": ("noun_unknown", m.envelope(one, message_id="bad-noun", noun="Toasters")),
-        "noun of a later release": (
-            "noun_planned",
-            m.envelope("<MeterConfig/>", message_id="bad-plan", verb="create", noun="MeterConfig"),
+        "verb of a later release": (
+            "verb_planned",
+            m.envelope(one, message_id="bad-plan", verb="get"),
         ),
         "noun of another interface": (
             "interface_not_allowed",
