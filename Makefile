@@ -31,7 +31,7 @@ chaos: $(STAMP)  ## faults of every kind against the guarantee, 10 minutes (LONG
 fuzz: $(STAMP)  ## a million mutated messages through the XML edge; FUZZ="--count 10000 --seed 2" for others
 	@nice $(BIN)/python -m tests.fuzz $(FUZZ)
 
-lint: $(STAMP)  ## ruff, mypy, the import contracts, schemas and glossary against the profiles
+lint: $(STAMP)  ## ruff, mypy, the import contracts; schemas, glossary and reference pages against what they follow from
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -39,6 +39,7 @@ lint: $(STAMP)  ## ruff, mypy, the import contracts, schemas and glossary agains
 	@$(BIN)/python -m schemas.profiles.generate --check
 	@$(BIN)/python -m schemas.glossary.check
 	@$(BIN)/python -m topics.catalogue.meaning
+	@$(BIN)/python -m tests.docs.generate --check
 
 bench: $(STAMP)  ## measured throughput and latency, as a table
 	@$(BIN)/python -m benchmarks

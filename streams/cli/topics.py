@@ -1,11 +1,12 @@
-"""`cimstream topics plan|apply`: the cluster's topics against the catalogue.
+"""`cimstream topics plan|apply|asyncapi`: the catalogue's topics, on a cluster and described.
 
 Lives here: options and what is printed. Must not live here: comparing and changing
-(`topics.provision`).
+(`topics.provision`), what the description says (`topics.asyncapi`).
 """
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,14 @@ from rich.table import Table
 
 from streams.cli.errors import EXIT_PENDING
 from streams.cli.options import Bootstrap, ConfigFile, target
-from topics import load_catalogue, provision
-from topics.errors import EXIT_FAILED
+from streams.runtime.settings import load_settings
+from topics import asyncapi, load_catalogue, provision
+from topics.errors import EXIT_FAILED, OperatorError
 
 app = typer.Typer(
-    name="topics", help="Topics of the cluster against the catalogue.", no_args_is_help=True
+    name="topics",
+    help="Topics of the catalogue: on the cluster, and as a document.",
+    no_args_is_help=True,
 )
 
 CatalogueFolder = Annotated[
@@ -30,6 +34,12 @@ Replicas = Annotated[
     typer.Option(help="Copies of topics to create; default: 3, or one per broker.", min=1),
 ]
 ShowAll = Annotated[bool, typer.Option("--all", help="Show unchanged topics too.")]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write it there; default: to standard output."
+    ),
+]
 
 _STYLES = {"create": "green", "alter": "yellow", "conflict": "bold red", "unchanged": "dim"}
 
@@ -77,6 +87,35 @@ def apply(
     provision.apply(admin, todo)
     done = len(todo.of("create")) + len(todo.of("alter"))
     Console().print(f"applied: {done} topic(s)" if done else "nothing to do")
+
+
+@app.command("asyncapi")
+def describe(
+    config: ConfigFile = None,
+    catalogue: CatalogueFolder = None,
+    output: OutputFile = None,
+) -> None:
+    """Print the AsyncAPI 3 document of the topics, in JSON: channels, messages, operations.
+
+    Asks no cluster: it says what the catalogue and the schemas say.
+
+    Example: cimstream topics asyncapi -o asyncapi.json
+    """
+    wanted = load_catalogue(catalogue or load_settings(config).catalogue)
+    text = asyncapi.render(asyncapi.document(wanted, version("cimstream")))
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OperatorError(
+            "file_not_written",
+            what="the document cannot be written",
+            where=str(output),
+            why=error.strerror or type(error).__name__,
+            fix="name a file in a folder that exists and may be written to",
+        ) from error
 
 
 def _plan(

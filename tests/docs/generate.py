@@ -1,8 +1,11 @@
 """The reference pages, made from what they describe: `python -m tests.docs.generate`.
 
+With `--check` nothing is written; the exit status is 1 where a page is not what follows from the
+code, or is left over from a time when it did.
+
 Lives here: one function per page of docs/reference, but for the glossary's. Must not live here:
 facts; they are in the settings model, the catalogue, errors.toml, the metrics and the commands'
-help. A test holds that the pages are up to date.
+help.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from __future__ import annotations
 import enum
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +34,7 @@ from streams.runtime import metrics
 from streams.runtime.settings import Settings, Source
 from tests.docs import glossary, nouns
 from tests.docs.layout import code, page, table
-from topics import Catalogue, Noun, load_catalogue, naming
+from topics import Catalogue, Noun, asyncapi, load_catalogue, naming
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FOLDER: Final = ROOT / "docs" / "reference"
@@ -362,7 +367,16 @@ def _shown_default(parameter: Any) -> str:
     return "" if value in (None, False, (), []) else code(value)
 
 
+# --- all of them --------------------------------------------------------------------------------
+
+
+def asyncapi_page() -> str:
+    """The document that `cimstream topics asyncapi` prints."""
+    return asyncapi.render(asyncapi.document(load_catalogue(), version("cimstream")))
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "asyncapi.json": asyncapi_page,
     "settings.md": settings,
     "errors.md": errors,
     "interfaces.md": interfaces,
@@ -374,13 +388,38 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
 }
 
 
-def main() -> None:
-    """Write every page."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name, make in PAGES.items():
-        (FOLDER / name).parent.mkdir(exist_ok=True)
-        (FOLDER / name).write_text(make(), encoding="utf-8")
+def stale(folder: Path) -> dict[str, str | None]:
+    """What is to be written in the folder, by page; None for what is left over."""
+    found = {
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+        for path in folder.rglob("*")
+        if path.suffix in (".md", ".json")
+    }
+    made = {name: make() for name, make in PAGES.items()}
+    return {
+        name: made.get(name)
+        for name in sorted(found.keys() | made.keys())
+        if found.get(name) != made.get(name)
+    }
+
+
+def main(arguments: Sequence[str], folder: Path = FOLDER) -> int:
+    """Write every page, or check that they are written."""
+    check = list(arguments) == ["--check"]
+    todo = stale(folder)
+    if check and todo:
+        names = ", ".join(todo)
+        sys.stderr.write(f"docs/reference is not what the code says: {names}; run `make docs`\n")
+        return 1
+    for name, text in todo.items():
+        path = folder / name
+        if text is None:
+            path.unlink()
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))
