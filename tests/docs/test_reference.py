@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
-from tests.docs.generate import FOLDER, PAGES
+from tests.docs.generate import FOLDER, PAGES, main, stale
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The folder of the pages, to be changed."""
+    return shutil.copytree(FOLDER, tmp_path / "reference")
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
@@ -14,5 +23,35 @@ def test_a_reference_page_is_up_to_date(name: str) -> None:
 
 
 def test_no_reference_page_is_left_over() -> None:
-    written = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.md")}
+    written = {p.relative_to(FOLDER).as_posix() for p in FOLDER.rglob("*") if p.is_file()}
     assert written == set(PAGES)
+
+
+def test_the_check_names_what_is_changed_missing_and_left_over_and_mends_nothing(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = copy / "cli.md"
+    page.write_text(page.read_text(encoding="utf-8") + "more\n", encoding="utf-8")
+    (copy / "asyncapi.json").unlink()
+    (copy / "nouns" / "i99.md").write_text("# Of a noun that was\n", encoding="utf-8")
+
+    assert main(["--check"], copy) == 1
+
+    assert ": asyncapi.json, cli.md, nouns/i99.md; run `make docs`" in capsys.readouterr().err
+    assert set(stale(copy)) == {"asyncapi.json", "cli.md", "nouns/i99.md"}
+
+
+def test_making_the_pages_mends_what_the_check_names(copy: Path) -> None:
+    (copy / "asyncapi.json").unlink()
+    (copy / "nouns" / "i99.md").write_text("# Of a noun that was\n", encoding="utf-8")
+
+    assert main([], copy) == 0
+
+    assert main(["--check"], copy) == 0
+    assert not (copy / "nouns" / "i99.md").exists()
+
+
+def test_lint_checks_the_pages() -> None:
+    makefile = (FOLDER.parents[1] / "Makefile").read_text(encoding="utf-8")
+    recipe = makefile.partition("\nlint:")[2].partition("\n\n")[0]
+    assert "-m tests.docs.generate --check" in recipe
