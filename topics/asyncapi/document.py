@@ -29,6 +29,7 @@ _PURPOSES: Final[Mapping[str, str]] = {
     "log": "events of one noun: what took effect",
     "current": "present state of a register",
 }
+_WIDTH: Final = 120
 _ANSWERS: Final[Mapping[frozenset[bool], str]] = {
     frozenset({True}): "answered",
     frozenset({False}): "not answered",
@@ -74,8 +75,25 @@ def document(catalogue: Catalogue, version: str) -> Part:
 
 
 def render(made: Part) -> str:
-    """Give the document as text, one form for one content."""
-    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    """Give the document as JSON, one form for one content; what fits in a line is on one."""
+    return _laid_out(made, "") + "\n"
+
+
+def _laid_out(node: object, margin: str) -> str:
+    flat = json.dumps(node, ensure_ascii=False)
+    if len(margin) + len(flat) <= _WIDTH:
+        return flat
+    inner = margin + " "
+    if isinstance(node, dict):
+        lines = [f"{json.dumps(key)}: {_laid_out(node[key], inner)}" for key in node]
+        opening, closing = "{", "}"
+    elif isinstance(node, list):
+        lines = [_laid_out(item, inner) for item in node]
+        opening, closing = "[", "]"
+    else:
+        return flat
+    body = ",".join(f"\n{inner}{line}" for line in lines)
+    return f"{opening}{body}\n{margin}{closing}"
 
 
 def _in_scope(spec: TopicSpec) -> bool:

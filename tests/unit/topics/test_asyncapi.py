@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -238,8 +239,16 @@ CHANGES = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_the_document_changes_when_the_catalogue_does(what: str) -> None:
-    assert render(document(CHANGES[what], "1.2.3")) != render(DOCUMENT)
+    assert document(CHANGES[what], "1.2.3") != DOCUMENT
 
 
 def test_the_same_catalogue_gives_the_same_text() -> None:
     assert render(document(load_catalogue(), "1.2.3")) == render(DOCUMENT)
+
+
+def test_the_text_is_the_document_in_json_with_what_is_short_on_one_line() -> None:
+    text = render(DOCUMENT)
+    assert json.loads(text) == DOCUMENT
+    short = {"a": {"b": ["x" * 50]}, "c": ["y" * 70, "z"]}
+    assert render(short) == (f'{{\n "a": {{"b": ["{"x" * 50}"]}},\n "c": ["{"y" * 70}", "z"]\n}}\n')
+    assert render({"a": 1}) == '{"a": 1}\n'
