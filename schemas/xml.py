@@ -1,19 +1,21 @@
-"""The one XML parser configuration of the product.
+"""The one XML parser configuration of the product, for whole messages and for streams.
 
-Lives here: bytes -> element tree, hardened, with limits; and the wire encoding of the
-bytes. Must not live here: what the elements mean. No other module makes an XML parser
-for bytes that come from outside.
+Lives here: bytes -> element tree (libxml2), and pieces of bytes -> events (expat), both
+hardened, with limits; and the wire encoding of the bytes. Must not live here: what the
+elements mean. No other module makes an XML parser for bytes that come from outside.
 
 Invariant: nothing that is read can make the parser fetch, expand or nest anything. There
 is no DTD at all (so no entities but the five of XML), no network, no element deeper than
 `depth_max` and no message longer than `bytes_max`; what is left costs time and memory
-linear in its length.
+linear in its length, and a stream no more memory than its longest token.
 """
 
 import codecs
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
+from xml.parsers import expat
 
 from lxml import etree
 
@@ -230,3 +232,151 @@ def _translated(error: etree.XMLSyntaxError, limits: XmlLimits) -> MessageError:
         return MessageError.of("message_too_large", "a name is too long", line=line)
     reason = _REASONS.get(code, f"libxml2 error {code}")
     return MessageError.of("xml_not_wellformed", reason, line=line)
+
+
+# --- streams ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """How much XML one stream may be.
+
+    `token_bytes_max` is for one tag, comment or processing instruction: what the parser must hold
+    and look at again with every piece until its end has come.
+    """
+
+    # 200,000 objects of a network are about 80 MB.
+    bytes_max: int = 1024 * MIB
+    depth_max: int = 64
+    token_bytes_max: int = MIB
+
+
+STREAM: Final = StreamLimits()
+
+
+class Events(Protocol):
+    """What a stream's reader does with what comes.
+
+    Names are "namespace}local", or "local" where there is no namespace. Text comes in pieces.
+    """
+
+    def declared(self, prefix: str | None, namespace: str | None) -> None:
+        """A namespace is declared by the element that comes next."""
+
+    def start(self, name: str, attributes: dict[str, str], line: int) -> None:
+        """An element begins, on this line, counting from 1."""
+
+    def text(self, data: str) -> None:
+        """A piece of text."""
+
+    def end(self, name: str) -> None:
+        """The element that began last ends."""
+
+
+# The longest declaration that `encoding_of` looks at.
+_DECLARATION_BYTES: Final = 512
+_CODES: Final = expat.errors.codes
+_STREAM_REASONS: Final = {
+    _CODES[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]: _ERRORS.ERR_DOCUMENT_END,
+    _CODES[expat.errors.XML_ERROR_TAG_MISMATCH]: _ERRORS.ERR_TAG_NAME_MISMATCH,
+    _CODES[expat.errors.XML_ERROR_UNCLOSED_TOKEN]: _ERRORS.ERR_TAG_NOT_FINISHED,
+    _CODES[expat.errors.XML_ERROR_UNCLOSED_CDATA_SECTION]: _ERRORS.ERR_TAG_NOT_FINISHED,
+    _CODES[expat.errors.XML_ERROR_UNDEFINED_ENTITY]: _ERRORS.ERR_UNDECLARED_ENTITY,
+    _CODES[expat.errors.XML_ERROR_DUPLICATE_ATTRIBUTE]: _ERRORS.ERR_ATTRIBUTE_REDEFINED,
+    _CODES[expat.errors.XML_ERROR_UNBOUND_PREFIX]: _ERRORS.NS_ERR_UNDEFINED_NAMESPACE,
+    _CODES[expat.errors.XML_ERROR_MISPLACED_XML_PI]: _ERRORS.ERR_RESERVED_XML_NAME,
+}
+_NO_ELEMENTS: Final = _CODES[expat.errors.XML_ERROR_NO_ELEMENTS]
+# An unquoted value, a bare ampersand, a control character: expat tells them not apart.
+_INVALID_TOKEN: Final = _CODES[expat.errors.XML_ERROR_INVALID_TOKEN]
+
+
+def stream(pieces: Iterable[bytes], events: Events, limits: StreamLimits = STREAM) -> Iterator[int]:
+    """Parse a document that comes in pieces; after each, give the number of bytes read so far.
+
+    What `events` raises goes through. Lines count as the sender's, in whatever encoding.
+
+    Raises:
+        MessageError: `message_too_large`, `xml_encoding`, `xml_forbidden` (a DOCTYPE),
+            `xml_not_wellformed` (with the line) or `xml_too_deep`.
+    """
+    parser = _Stream(events, limits)
+    read, head = 0, b""
+    for piece in pieces:
+        read += len(piece)
+        if read > limits.bytes_max:
+            raise MessageError.of("message_too_large", f"more than {limits.bytes_max} bytes")
+        if not parser.begun:
+            head += piece
+            if len(head) < _DECLARATION_BYTES:
+                continue
+            piece = head  # noqa: PLW2901  # what was held back comes with it
+        parser.feed(piece)
+        yield read
+    parser.feed(b"" if parser.begun else head, last=True)
+    yield read
+
+
+class _Stream:
+    """expat with the depth and the longest token bounded, fed with UTF-8 whatever comes."""
+
+    def __init__(self, events: Events, limits: StreamLimits) -> None:
+        self._events = events
+        self._limits = limits
+        self._decoder: codecs.IncrementalDecoder | None = None
+        self._fed = 0
+        self._depth = 0
+        self._parser = expat.ParserCreate("utf-8", "}")
+        self._parser.buffer_text = True
+        self._parser.StartDoctypeDeclHandler = self._doctype
+        self._parser.StartNamespaceDeclHandler = events.declared
+        self._parser.StartElementHandler = self._start
+        self._parser.CharacterDataHandler = events.text
+        self._parser.EndElementHandler = self._end
+
+    @property
+    def begun(self) -> bool:
+        return self._decoder is not None
+
+    def feed(self, piece: bytes, *, last: bool = False) -> None:
+        if self._decoder is None:
+            self._decoder = codecs.getincrementaldecoder(encoding_of(piece))()
+        try:
+            text = self._decoder.decode(piece, last).encode("utf-8")
+        except UnicodeError:
+            line = self._parser.CurrentLineNumber
+            raise MessageError.of("xml_encoding", "near this line", line=line) from None
+        self._fed += len(text)
+        try:
+            self._parser.Parse(text, last)
+        except expat.ExpatError as error:
+            raise self._translated(error) from None
+        if self._fed - self._parser.CurrentByteIndex > self._limits.token_bytes_max + len(text):
+            line = self._parser.CurrentLineNumber
+            raise MessageError.of("message_too_large", "a tag or comment is too long", line=line)
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._depth += 1
+        if self._depth > self._limits.depth_max:
+            line, most = self._parser.CurrentLineNumber, self._limits.depth_max
+            raise MessageError.of("xml_too_deep", f"more than {most} elements", line=line)
+        self._events.start(name, attributes, self._parser.CurrentLineNumber)
+
+    def _end(self, name: str) -> None:
+        self._depth -= 1
+        self._events.end(name)
+
+    def _doctype(self, *_: object) -> None:
+        line = self._parser.CurrentLineNumber
+        raise MessageError.of("xml_forbidden", "DOCTYPE", line=line)
+
+    def _translated(self, error: expat.ExpatError) -> MessageError:
+        said = f"expat error {error.code}"
+        if error.code == _INVALID_TOKEN:
+            said = "markup or a character that XML does not allow"
+        elif error.code == _NO_ELEMENTS:
+            ended = self._depth > 0
+            said = _REASONS[_ERRORS.ERR_TAG_NOT_FINISHED if ended else _ERRORS.ERR_DOCUMENT_EMPTY]
+        elif error.code in _STREAM_REASONS:
+            said = _REASONS[_STREAM_REASONS[error.code]]
+        return MessageError.of("xml_not_wellformed", said, line=error.lineno)

@@ -1,0 +1,74 @@
+"""Namespaces of CIM RDF/XML, and the one key of an object however it is written.
+
+Lives here: which namespaces are versions of the CIM, identities and references to keys and back.
+Must not live here: the document's structure.
+
+Invariant: an identity and a reference to it give the same key in every style of IEC 61970-552:
+rdf:about="urn:uuid:…" in capitals or not, rdf:ID="_…", "#_…", with or without a base.
+"""
+
+import re
+from typing import Final
+
+RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+XML: Final = "http://www.w3.org/XML/1998/namespace"
+MD: Final = "http://iec.ch/TC57/61970-552/ModelDescription/1#"
+# The second one is of IEC 61970-552 edition 1 as several tools read it.
+DM: Final = (
+    "http://iec.ch/2002/schema/CIM_difference_model#",
+    "http://iec.ch/TC57/61970-552/DifferenceModel/1#",
+)
+
+# CIM10 to CIM17 and CIM100 of the IEC, CIM101 and CIM18 of the UCAIug.
+_CIM: Final = re.compile(
+    r"http://iec\.ch/TC57/(?:(?:\d{4}/)?CIM-schema-cim\d+|CIM\d+)#"
+    r"|http://cim\.ucaiug\.io/(?:ns|CIM\d+(?:/\w+)?)#"
+    r"|http://ucaiug\.org/61970cim\d+v\d+_61968cim\d+v\d+#"
+)
+_UUID: Final = re.compile(
+    r"(?:urn:uuid:|[^#]*#)?_?([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"
+)
+_IS_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_LITERAL: Final = re.compile(r"[A-Za-z]\w*\.[\w.-]+")
+
+
+def is_cim(namespace: str) -> bool:
+    """Whether the namespace is that of a version of the CIM itself, no extension."""
+    return _CIM.fullmatch(namespace) is not None
+
+
+def key_of(identity: str) -> str:
+    """The key of an object, from rdf:ID, rdf:about or rdf:resource.
+
+    A UUID in lower case; else the fragment of a reference into the same document; else the text
+    as it is (an rdf:ID that is no UUID, or an IRI).
+    """
+    found = _UUID.fullmatch(identity)
+    if found is not None:
+        return found[1].lower()
+    return identity.removeprefix("#")
+
+
+def literal_of(resource: str) -> tuple[str, str] | None:
+    """Namespace and name of an enumeration literal ("PhaseCode.A"), or None for an object.
+
+    An IRI with a fragment of the form Kind.literal is one, whatever its namespace: extensions
+    have enumerations too. A reference into the same document never is.
+    """
+    namespace, mark, name = resource.partition("#")
+    if not (mark and namespace) or _UUID.fullmatch(resource):
+        return None
+    namespace += "#"
+    if _LITERAL.fullmatch(name) or (name and is_cim(namespace)):
+        return namespace, name
+    return None
+
+
+def is_uuid(key: str) -> bool:
+    """Whether a key is a UUID."""
+    return _IS_UUID.fullmatch(key) is not None
+
+
+def is_iri(key: str) -> bool:
+    """Whether a key is an IRI: something outside of the models, which nobody here can look up."""
+    return ":" in key
