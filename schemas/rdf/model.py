@@ -10,7 +10,9 @@ Names. A class, an attribute or an enumeration literal of the document's CIM nam
 local name ("ACLineSegment", "Conductor.length", "PhaseCode.A"); one of another namespace is
 "{namespace}name". A literal in a language is kept under "name@language", one with a datatype
 under "name^^datatype". What a nested element without identity says (a compound, such as an
-address) is kept under its path: "Location.mainAddress/StreetAddress/StreetAddress.postalCode".
+address) is kept under its path of attribute, class and attribute, as in
+"Location.mainAddress/StreetAddress/StreetAddress.postalCode"; without class, as
+rdf:parseType="Resource" has it, the class is empty.
 """
 
 from collections.abc import Mapping

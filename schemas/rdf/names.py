@@ -72,3 +72,19 @@ def is_uuid(key: str) -> bool:
 def is_iri(key: str) -> bool:
     """Whether a key is an IRI: something outside of the models, which nobody here can look up."""
     return ":" in key
+
+
+_STEP: Final = re.compile(r"(?:\{[^}]*\})?[^/{}^]*(?:\^\^.*)?")
+
+
+def steps_of(key: str) -> list[str]:
+    """The steps of a key to a value: attribute, then class and attribute for each compound."""
+    if "/" not in key:
+        return [key]
+    steps, at = [], 0
+    while at <= len(key):
+        found = _STEP.match(key, at)
+        end = found.end() if found else len(key)
+        steps.append(key[at:end])
+        at = end + 1
+    return steps

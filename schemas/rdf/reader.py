@@ -303,8 +303,7 @@ class _Reader:
             self._resource(node, name, resource)
             self._stack.append(_Property(node, "", "", line, done=True))
         elif parse_type == "Resource":
-            self._stack.append(_Property(node, "", "", line, done=True))
-            self._stack[-1] = self._compound(node, node.prefix + self._name(name), line)
+            self._stack.append(self._compound(node, node.prefix + self._name(name), "", line))
         elif parse_type in (None, "Literal", "Statements"):
             qualifier = _qualifier(attributes) if attributes else ""
             own = node.prefix + self._name(name)
@@ -314,16 +313,16 @@ class _Reader:
 
     def _resource(self, node: _Node, name: str, resource: str) -> None:
         draft = node.draft
+        if name == _TYPE and not draft.cls and draft.kind is None:
+            draft.cls = self._name("}".join(_parted(resource)))
+            return
         literal = literal_of(resource) if draft.kind is None else None
         if literal is None:
             key = node.prefix + self._name(name)
             draft.references.setdefault(key, []).append(key_of(resource))
             return
-        value = self._name("}".join(literal))
-        if name == _TYPE and not draft.cls:
-            draft.cls = value
-        else:
-            draft.enumerations.setdefault(node.prefix + self._name(name), []).append(value)
+        key = node.prefix + self._name(name)
+        draft.enumerations.setdefault(key, []).append(self._name("}".join(literal)))
 
     def _start_nested(
         self, owner: _Property, name: str, attributes: dict[str, str], line: int
@@ -335,17 +334,16 @@ class _Reader:
             part = owner.node.draft.part
             self._stack.append(self._node(name, attributes, line, part, owner))
         else:
-            path = f"{owner.name}/{self._name(name)}"
-            node = self._compound(owner.node, path, line)
+            node = self._compound(owner.node, owner.name, self._name(name), line)
             self._stack.append(node)
             self._said_in_attributes(node, attributes, line)
 
     @staticmethod
-    def _compound(node: _Node, path: str, line: int) -> _Node:
+    def _compound(node: _Node, path: str, cls: str, line: int) -> _Node:
         if path in node.draft.paths:
             raise _invalid("a second compound of one attribute", line)
         node.draft.paths.add(path)
-        return _Node(node.draft, path + "/")
+        return _Node(node.draft, f"{path}/{cls}/")
 
     def _grow(self, draft: _Draft, chars: int) -> None:
         draft.size += chars
@@ -388,6 +386,12 @@ class _Reader:
             done.references,
             draft.line,
         )
+
+
+def _parted(iri: str) -> tuple[str, str]:
+    """Namespace and name of a class."""
+    at = max(iri.rfind("#"), iri.rfind("/")) + 1
+    return iri[:at], iri[at:]
 
 
 def _qualifier(attributes: dict[str, str]) -> str:

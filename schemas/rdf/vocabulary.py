@@ -198,7 +198,7 @@ class _Lines:
         self._enumerations = enumerations
         self._datatypes = datatypes
 
-    def attribute(self, owner: str, key: str, text: str, extension: bool) -> Attribute:  # noqa: FBT001
+    def attribute(self, owner: str, key: str, text: str, extension: bool) -> Attribute:
         name = f"{owner}.{key}"
         words = text.removeprefix("-> ").split()
         multiplicity = words[1] if len(words) > 1 else "0..1"

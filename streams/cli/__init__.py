@@ -23,6 +23,10 @@ from streams.cli import (
     dlq,
     doctor,
     glossary,
+    demo,
+    dlq,
+    doctor,
+    model,
     replay,
     run,
     send,
@@ -57,6 +61,7 @@ app = typer.Typer(
 # One line per command; each lives in the module of its name.
 app.add_typer(broker.app)
 app.add_typer(topics.app)
+app.add_typer(model.app)
 app.command()(run.run)
 app.command()(send.send)
 app.command()(tail.tail)
