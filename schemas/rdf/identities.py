@@ -11,7 +11,7 @@ from typing import Final
 from schemas.rdf.findings import Finding, Ledger, Notice
 from schemas.rdf.model import CimObject, Kind, ModelHeader
 from schemas.rdf.names import is_iri
-from schemas.rdf.vocabulary import Vocabulary
+from schemas.rdf.vocabulary import Form, Vocabulary
 
 # Fields of a waiting reference, one behind the other: who, by which attribute, line, document.
 _FIELDS: Final = 4
@@ -171,9 +171,9 @@ class Identities:
         self, key: str, target: str, cls: str, mrid: str, line: object, document: int
     ) -> None:
         attribute = self._known.attributes.get(key.rpartition("/")[2])
-        if attribute is None or not attribute.type or target not in self._known.classes:
-            return
-        if not self._known.is_a(target, attribute.type):
+        if attribute is None or attribute.form not in (Form.REFERENCE, Form.COMPOUND):
+            return  # unknown, or in the wrong form: told already
+        if target in self._known.classes and not self._known.is_a(target, attribute.type):
             detail = f"{key} to a {target}, not a {attribute.type}"
             self._report("model_reference_class", cls, mrid, line, document, detail)
 

@@ -1,0 +1,362 @@
+"""Every kind of fault is found, with its object and its line, and what is right is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.errors import CODES
+from schemas.rdf.findings import Notice
+from tests.unit.rdf.documents import (
+    CIM100,
+    EQ,
+    EU,
+    MODEL,
+    ONE,
+    OTHER,
+    SSH,
+    THREE,
+    TWO,
+    check,
+    depends_on,
+    difference,
+    document,
+    faults,
+    full_model,
+    profile,
+)
+
+FUSE = f'<cim:Fuse rdf:ID="_{TWO}"/>'
+VOLTAGE = f'<cim:BaseVoltage rdf:ID="_{THREE}"/>'
+
+
+def fuse(said: str, mrid: str = ONE) -> str:
+    return f'<cim:Fuse rdf:ID="_{mrid}">{said}</cim:Fuse>'
+
+
+def terminal(target: str) -> str:
+    return (
+        f'<cim:Terminal rdf:ID="_{ONE}"><cim:Terminal.ConductingEquipment rdf:resource="#_{target}"/>'
+        "</cim:Terminal>"
+    )
+
+
+def the_fault(*bodies: str) -> tuple[str, str, str, int | None]:
+    """The only fault of documents with these bodies: code, detail, mRID, line."""
+    (found,) = faults(*(document(body) for body in bodies))
+    assert found.code in CODES
+    assert found.problem().line == found.line
+    return found.code, found.detail, found.mrid, found.line
+
+
+# --- classes and attributes ---------------------------------------------------------------------
+
+
+def test_an_unknown_class_is_found() -> None:
+    body = f'\n<cim:Braeker rdf:ID="_{ONE}"/>'
+    assert the_fault(body) == ("model_class_unknown", "class Braeker", ONE, 3)
+
+
+def test_an_object_without_class_is_found() -> None:
+    code, _, mrid, _ = the_fault(f'<rdf:Description rdf:about="urn:uuid:{ONE}"/>')
+    assert (code, mrid) == ("model_class_unknown", ONE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("Switch.opne", id="misspelt"),
+        pytest.param("usagepoint.checkBilling", id="in small letters"),
+        pytest.param("open", id="without its class"),
+        pytest.param("ACLineSegment.r", id="of another class"),
+    ],
+)
+def test_an_attribute_that_the_class_does_not_have_is_found(name: str) -> None:
+    body = fuse(f"\n<cim:{name}>1</cim:{name}>")
+    assert the_fault(body) == ("model_attribute_unknown", name, ONE, 2)
+
+
+def test_attributes_of_all_classes_above_are_allowed() -> None:
+    body = fuse(
+        "<cim:IdentifiedObject.name>n</cim:IdentifiedObject.name>"
+        "<cim:Equipment.normallyInService>true</cim:Equipment.normallyInService>"
+        "<cim:Switch.normalOpen>false</cim:Switch.normalOpen>"
+    )
+    assert faults(document(body)) == []
+
+
+def test_names_of_extensions_are_told_and_are_no_fault() -> None:
+    report = check(document(
+        f'<eu:Point rdf:ID="_{ONE}"/>' + fuse("<eu:Fuse.x>1</eu:Fuse.x>", TWO)
+    ))  # fmt: skip
+    assert report.faults == 0
+    assert report.totals == {Notice.EXTENSION: 2}
+    assert [found.detail for found in report.findings] == [
+        f"class {{{EU}}}Point",
+        f"{{{EU}}}Fuse.x",
+    ]
+
+
+def test_what_cimhub_adds_to_the_namespace_of_the_cim_is_checked_and_told() -> None:
+    said = "<cim:WeccREGCA.tg>{}</cim:WeccREGCA.tg>"
+    body = f'<cim:WeccREGCA rdf:ID="_{ONE}">{said}</cim:WeccREGCA>'
+    assert check(document(body.format("0.02"))).totals == {Notice.EXTENSION: 2}
+    assert the_fault(body.format("x"))[0] == "model_value_invalid"
+
+
+# --- values -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("Switch.normalOpen", ("true", "false", "0", "1", " true\n"), ("True", "yes", "")),
+        ("Switch.ratedCurrent", ("1", "963.", "-.5", "1e-3", "INF", "NaN"), ("1,5", "a", "", "1e")),
+        ("Switch.switchOnCount", ("0", "-3"), ("1.0", "x")),
+        ("Switch.switchOnDate", ("2026-01-31", "2026-01-31T00:00:00Z"), ("31.1.2026", "2026-13-01")),
+        ("IdentifiedObject.name", ("", "anything"), ()),
+    ],
+)  # fmt: skip
+def test_a_literal_must_be_one_of_its_type(
+    name: str, good: tuple[str, ...], bad: tuple[str, ...]
+) -> None:
+    for value in good:
+        assert faults(document(fuse(f"<cim:{name}>{value}</cim:{name}>"))) == [], value
+    for value in bad:
+        code, detail, mrid, line = the_fault(fuse(f"<cim:{name}>{value}</cim:{name}>"))
+        assert (code, mrid, line) == ("model_value_invalid", ONE, 2)
+        assert name in detail
+
+
+def phases(said: str) -> str:
+    return f'<cim:Terminal rdf:ID="_{ONE}"><cim:Terminal.ConductingEquipment rdf:resource="#_{TWO}"/>{said}</cim:Terminal>{FUSE}'  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(f'<cim:Terminal.phases rdf:resource="{CIM100}PhaseCode.ABX"/>', id="literal"),
+        pytest.param(f'<cim:Terminal.phases rdf:resource="{CIM100}PhaseKode.A"/>', id="kind"),
+        pytest.param("<cim:Terminal.phases>A</cim:Terminal.phases>", id="text"),
+        pytest.param(f'<cim:Terminal.phases rdf:resource="#_{TWO}"/>', id="object"),
+    ],
+)
+def test_an_enumeration_value_must_be_one_of_its_literals(said: str) -> None:
+    assert the_fault(phases(said))[0] == "model_value_invalid"
+
+
+def test_an_enumeration_value_of_the_list_is_right() -> None:
+    said = f'<cim:Terminal.phases rdf:resource="{CIM100}PhaseCode.ABC"/>'
+    assert faults(document(phases(said))) == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(
+            f"<cim:Terminal.ConnectivityNode>{TWO}</cim:Terminal.ConnectivityNode>",
+            id="a reference as text",
+        ),
+        pytest.param(
+            '<cim:ACDCTerminal.connected rdf:resource="#a"/>' '<cim:Fuse rdf:ID="a"/>',
+            id="a truth value as a reference",
+        ),
+        pytest.param(
+            f'<cim:ACDCTerminal.connected rdf:resource="{CIM100}Truth.yes"/>',
+            id="a truth value as an enumeration value",
+        ),
+    ],
+)
+def test_a_value_in_the_wrong_form_is_found(said: str) -> None:
+    inside, _, outside = said.partition("<cim:Fuse")
+    outside = outside and f"<cim:Fuse{outside}"
+    assert the_fault(phases(inside) + outside)[0] == "model_value_invalid"
+
+
+def test_an_mrid_that_is_not_the_identity_is_found() -> None:
+    said = "<cim:IdentifiedObject.mRID>{}</cim:IdentifiedObject.mRID>"
+    assert faults(document(fuse(said.format(f"_{ONE.upper()}")))) == []
+    assert the_fault(fuse(said.format(TWO)))[0] == "model_value_invalid"
+
+
+def test_a_finding_tells_no_value() -> None:
+    body = fuse("<cim:Switch.normalOpen>secret</cim:Switch.normalOpen>")
+    (found,) = faults(document(body))
+    assert "secret" not in str(found)
+    assert "secret" not in str(found.problem())
+
+
+def address(said: str) -> bytes:
+    return document(
+        f'<cim:Location rdf:ID="_{ONE}"><cim:Location.mainAddress><cim:StreetAddress>{said}'
+        "</cim:StreetAddress></cim:Location.mainAddress></cim:Location>"
+    )
+
+
+def test_what_a_compound_says_is_checked_like_all_else() -> None:
+    town = (
+        "<cim:StreetAddress.townDetail><cim:TownDetail><cim:TownDetail.{0}>n</cim:TownDetail.{0}>"
+        "</cim:TownDetail></cim:StreetAddress.townDetail>"
+    )
+    assert faults(address(town.format("name"))) == []
+    assert [found.code for found in faults(address(town.format("nmae")))] == [
+        "model_attribute_unknown"
+    ]
+
+
+# --- identities and references ------------------------------------------------------------------
+
+
+def test_a_duplicate_identity_is_found_in_whatever_style_it_is_written() -> None:
+    body = f'<cim:Fuse rdf:ID="_{ONE}"/>\n<cim:Fuse rdf:about="urn:uuid:{ONE.upper()}"/>'
+    assert the_fault(body) == ("model_identity_duplicate", "defined twice", ONE, 3)
+
+
+def test_one_identity_in_two_classes_is_a_duplicate_in_two_documents_too() -> None:
+    code, detail, _, _ = the_fault(fuse(""), f'<cim:Breaker rdf:about="#_{ONE}"/>')
+    assert (code, detail) == ("model_identity_duplicate", "of class Fuse before")
+
+
+def test_two_documents_of_one_profile_may_not_both_define_an_object() -> None:
+    one = full_model(profile("urn:p")) + fuse("")
+    other = full_model(profile("urn:p"), mrid=OTHER) + fuse("")
+    third = full_model(profile("urn:q"), mrid=OTHER) + fuse("")
+    assert the_fault(one, other)[0] == "model_identity_duplicate"
+    assert faults(document(one), document(third)) == []
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["target first", "target last"])
+def test_a_reference_is_found_wherever_its_target_stands(before: bool) -> None:
+    parts = [FUSE, terminal(TWO)]
+    assert faults(document("".join(parts if before else reversed(parts)))) == []
+
+
+def test_a_dangling_reference_is_found_with_object_and_line() -> None:
+    found = the_fault(f"\n{terminal(TWO)}")
+    assert found == (
+        "model_reference_dangling", f"Terminal.ConductingEquipment to {TWO}", ONE, 3,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["target first", "target last"])
+def test_a_reference_to_an_object_of_another_class_is_found(before: bool) -> None:
+    parts = [VOLTAGE, terminal(THREE)]
+    code, detail, mrid, _ = the_fault("".join(parts if before else reversed(parts)))
+    assert (code, mrid) == ("model_reference_class", ONE)
+    assert detail == "Terminal.ConductingEquipment to a BaseVoltage, not a ConductingEquipment"
+
+
+def test_a_reference_into_a_model_that_the_document_depends_on_is_external() -> None:
+    report = check(document(full_model(depends_on(OTHER)) + terminal(TWO)))
+    assert (report.faults, report.totals) == (0, {Notice.EXTERNAL: 1})
+
+
+def test_a_reference_is_dangling_where_the_model_it_depends_on_is_there_and_lacks_it() -> None:
+    mine = full_model(depends_on(OTHER)) + terminal(TWO)
+    other = full_model(mrid=OTHER) + VOLTAGE
+    assert the_fault(mine, other)[0] == "model_reference_dangling"
+    assert faults(document(mine), document(full_model(mrid=OTHER) + FUSE)) == []
+
+
+def test_models_that_are_depended_on_through_others_are_external_too() -> None:
+    mine = full_model(depends_on(OTHER)) + terminal(TWO)
+    other = full_model(depends_on(THREE), mrid=OTHER) + VOLTAGE
+    assert check(document(mine), document(other)).totals == {Notice.EXTERNAL: 1}
+
+
+def test_an_object_that_a_document_adds_to_is_external_until_its_model_is_there() -> None:
+    added = full_model(depends_on(OTHER)) + (
+        f'<cim:Fuse rdf:about="#_{TWO}"><cim:Switch.open>true</cim:Switch.open></cim:Fuse>'
+    )
+    assert check(document(added)).totals == {Notice.EXTERNAL: 1}
+    assert check(document(added), document(full_model(mrid=OTHER) + FUSE)).totals == {}
+    (found,) = faults(document(added), document(full_model(mrid=OTHER) + VOLTAGE))
+    assert (found.code, found.mrid) == ("model_reference_dangling", TWO)
+
+
+def test_a_reference_to_something_outside_of_all_models_is_external() -> None:
+    body = fuse('<cim:PowerSystemResource.Location rdf:resource="http://example.org/x"/>')
+    assert check(document(body)).totals == {Notice.EXTERNAL: 1}
+
+
+# --- mandatory attributes -----------------------------------------------------------------------
+
+
+def test_what_the_profile_of_the_document_demands_must_be_said() -> None:
+    body = full_model(profile(EQ)) + fuse(
+        "<cim:IdentifiedObject.name>n</cim:IdentifiedObject.name>"
+        "<cim:Switch.normalOpen>false</cim:Switch.normalOpen>"
+    )
+    assert the_fault(body) == ("model_mandatory_missing", "Switch.retained", ONE, 3)
+
+
+def test_each_document_is_judged_by_its_own_profile() -> None:
+    body = full_model(profile(SSH), depends_on(OTHER)) + (
+        f'<cim:Terminal rdf:about="#_{ONE}"></cim:Terminal>'
+    )
+    assert the_fault(body)[1] == "ACDCTerminal.connected"
+
+
+def test_without_a_profile_the_cim_itself_demands_references() -> None:
+    assert the_fault(f'<cim:Terminal rdf:ID="_{ONE}"/>') == (
+        "model_mandatory_missing", "Terminal.ConductingEquipment", ONE, 2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_without_a_profile_another_document_may_say_what_is_missing(first: int) -> None:
+    parts = [
+        document(f'<cim:Terminal rdf:about="urn:uuid:{ONE}"/>'),
+        document(FUSE + terminal(TWO)),
+    ]
+    assert faults(parts[first], parts[1 - first]) == []
+
+
+def test_an_association_may_be_said_from_its_other_side() -> None:
+    unit = f'<cim:BatteryUnit rdf:ID="_{ONE}"/>'
+    inverter = (
+        f'<cim:PowerElectronicsConnection rdf:ID="_{TWO}">'
+        f'<cim:PowerElectronicsConnection.PowerElectronicsUnit rdf:resource="#_{ONE}"/>'
+        "</cim:PowerElectronicsConnection>"
+    )
+    assert faults(document(unit + inverter)) == faults(document(inverter + unit)) == []
+    assert the_fault(unit)[1] == "PowerElectronicsUnit.PowerElectronicsConnection"
+
+
+# --- the report ---------------------------------------------------------------------------------
+
+
+def test_all_are_counted_and_the_first_are_kept() -> None:
+    body = "".join(f'<cim:Braeker rdf:ID="B{number}"/>' for number in range(30))
+    report = check(document(body), kept_max=7)
+    assert (report.faults, report.objects) == (30, 30)
+    assert [found.mrid for found in report.findings] == [f"B{number}" for number in range(7)]
+
+
+def test_objects_are_counted_by_class_and_once_however_many_documents_speak_of_them() -> None:
+    report = check(document(FUSE + VOLTAGE), document(f'<cim:Fuse rdf:about="#_{TWO}"/>'))
+    assert report.classes == {"Fuse": 1, "BaseVoltage": 1}
+
+
+def test_a_difference_is_checked_for_names_and_values_but_not_for_what_it_leaves_out() -> None:
+    good = difference(forward=terminal(TWO), reverse='<rdf:Description rdf:about="#_a"/>')
+    bad = difference(
+        forward=f'<rdf:Description rdf:about="#_{ONE}"><cim:Switch.open>x</cim:Switch.open>'
+        "<cim:Switch.opne>x</cim:Switch.opne></rdf:Description>"
+    )
+    assert faults(good) == []
+    assert [found.code for found in faults(bad)] == [
+        "model_value_invalid",
+        "model_attribute_unknown",
+    ]
+
+
+def test_the_order_of_the_objects_does_not_change_what_is_found() -> None:
+    parts = [terminal(TWO), VOLTAGE, fuse("<cim:Switch.opne/>", THREE), f'<cim:X rdf:ID="{MODEL}"/>']
+    totals = check(document("".join(parts))).totals
+    assert check(document("".join(reversed(parts)))).totals == totals
+    assert totals == {
+        "model_reference_dangling": 1,
+        "model_identity_duplicate": 1,
+        "model_attribute_unknown": 1,
+        "model_class_unknown": 1,
+    }

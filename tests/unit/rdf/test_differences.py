@@ -1,0 +1,144 @@
+"""A difference is applied as a whole, or refused with what does not fit."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.errors import MessageError
+from schemas.rdf import CimObject
+from schemas.rdf.differences import PROBLEMS_MAX, apply
+from tests.unit.rdf.documents import ONE, THREE, TWO, difference, objects, read_all
+
+LINE = (
+    f'<cim:ACLineSegment rdf:ID="_{ONE}"><cim:Conductor.length>10</cim:Conductor.length>'
+    f'<cim:ConductingEquipment.BaseVoltage rdf:resource="#_{TWO}"/></cim:ACLineSegment>'
+)
+VOLTAGE = f'<cim:BaseVoltage rdf:ID="_{TWO}"/>'
+MODEL = {item.mrid: item for item in objects(LINE + VOLTAGE)}
+
+
+def described(said: str, mrid: str = ONE) -> str:
+    return f'<rdf:Description rdf:about="#_{mrid}">{said}</rdf:Description>'
+
+
+def length(value: str) -> str:
+    return f"<cim:Conductor.length>{value}</cim:Conductor.length>"
+
+
+def applied(**parts: str) -> dict[str, CimObject]:
+    return apply(MODEL, read_all(difference(**parts))[1])
+
+
+def refused(**parts: str) -> list[str]:
+    before = dict(MODEL)
+    with pytest.raises(MessageError) as caught:
+        applied(**parts)
+    assert caught.value.code == "model_difference_mismatch"
+    assert before == MODEL
+    return [problem.detail for problem in caught.value.problems]
+
+
+def test_a_value_is_changed() -> None:
+    found = applied(forward=described(length("12")), reverse=described(length("10")))
+    assert found[ONE].attributes == {"Conductor.length": ("12",)}
+    assert found[ONE].references == MODEL[ONE].references
+    assert found[TWO] == MODEL[TWO]
+
+
+def test_the_order_of_forward_and_reverse_does_not_count() -> None:
+    items = read_all(
+        difference(forward=described(length("12")), reverse=described(length("10")))
+    )[1]
+    assert apply(MODEL, items) == apply(MODEL, list(reversed(items)))
+
+
+def test_a_value_is_added_and_taken_away() -> None:
+    named = applied(forward=described("<cim:IdentifiedObject.name>n</cim:IdentifiedObject.name>"))
+    assert named[ONE].attributes["IdentifiedObject.name"] == ("n",)
+    assert "Conductor.length" not in applied(reverse=described(length("10")))[ONE].attributes
+
+
+def test_an_object_comes() -> None:
+    found = applied(forward=f'<cim:Fuse rdf:ID="_{THREE}"/>')
+    assert found == {**MODEL, THREE: CimObject("Fuse", THREE)}
+
+
+def test_an_object_goes_with_everything_that_it_says() -> None:
+    assert applied(reverse=LINE) == {TWO: MODEL[TWO]}
+
+
+def test_an_object_that_changes_may_be_written_as_a_typed_element() -> None:
+    typed = '<cim:ACLineSegment rdf:about="#_{}">{}</cim:ACLineSegment>'
+    found = applied(
+        forward=typed.format(ONE, length("12")), reverse=typed.format(ONE, length("10"))
+    )
+    assert found[ONE].attributes == {"Conductor.length": ("12",)}
+    assert found[ONE].cls == "ACLineSegment"
+
+
+def test_an_attribute_of_which_there_may_be_several_gets_another_value() -> None:
+    island = objects('<cim:TopologicalIsland rdf:ID="i"><cim:TopologicalIsland.TopologicalNodes rdf:resource="#a"/></cim:TopologicalIsland>')  # noqa: E501
+    more = difference(
+        forward='<rdf:Description rdf:about="#i"><cim:TopologicalIsland.TopologicalNodes rdf:resource="#b"/></rdf:Description>'  # noqa: E501
+    )
+    found = apply({"i": island[0]}, read_all(more)[1])
+    assert found["i"].references == {"TopologicalIsland.TopologicalNodes": ("a", "b")}
+
+
+def test_preconditions_that_hold_change_nothing() -> None:
+    held = applied(preconditions=LINE + described(length("10")), forward="", reverse="")
+    assert held == MODEL
+
+
+@pytest.mark.parametrize("value", ["11", "10.0", " 10"])
+def test_a_precondition_that_does_not_hold_letter_by_letter_is_refused(value: str) -> None:
+    assert refused(preconditions=described(length(value))) == [
+        f"object {ONE}: Conductor.length is not so in the model"
+    ]
+
+
+def test_a_precondition_looks_at_the_model_before_the_difference() -> None:
+    both = {"reverse": described(length("10")), "forward": described(length("12"))}
+    assert applied(preconditions=described(length("10")), **both)
+    assert refused(preconditions=described(length("12")), **both)
+
+
+@pytest.mark.parametrize(
+    ("parts", "what"),
+    [
+        ({"reverse": described(length("9"))}, "Conductor.length is not so in the model"),
+        ({"reverse": described(length("10") * 2)}, "Conductor.length is not so in the model"),
+        ({"reverse": described("", THREE)}, "the object is not in the model"),
+        ({"forward": described(length("9"), THREE)}, "an object that is not in the model, without"),
+        ({"preconditions": described("", THREE)}, "the object of a precondition is not in"),
+        ({"forward": described(length("12"))}, "has a value that the difference does not take"),
+        ({"forward": f'<cim:Fuse rdf:about="#_{ONE}"/>'}, "the object is a ACLineSegment"),
+        ({"reverse": f'<cim:Fuse rdf:about="#_{ONE}"/>'}, "the object is a ACLineSegment"),
+        (
+            {"reverse": f'<cim:ACLineSegment rdf:about="#_{ONE}">{length("10")}</cim:ACLineSegment>'},
+            "would leave something behind",
+        ),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(parts: dict[str, str], what: str) -> None:
+    assert any(what in detail for detail in refused(**parts))
+
+
+def test_everything_that_does_not_fit_is_told_with_its_line_up_to_a_limit() -> None:
+    many = "\n".join(described("", f"x{number}") for number in range(PROBLEMS_MAX + 10))
+    with pytest.raises(MessageError) as caught:
+        applied(reverse=many)
+    assert len(caught.value.problems) == PROBLEMS_MAX
+    assert [problem.line for problem in caught.value.problems[:2]] == [2, 3]
+
+
+def test_the_difference_the_other_way_round_leads_back() -> None:
+    forward, reverse = described(length("12")) + f'<cim:Fuse rdf:ID="_{THREE}"/>', described(length("10"))  # noqa: E501
+    there = applied(forward=forward, reverse=reverse)
+    back = read_all(difference(forward=reverse, reverse=forward))[1]
+    assert apply(there, back) == MODEL
+
+
+def test_an_object_of_a_full_model_is_no_difference() -> None:
+    with pytest.raises(ValueError, match="full model"):
+        apply({}, [CimObject("Fuse", ONE)])
