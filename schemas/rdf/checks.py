@@ -13,7 +13,7 @@ from typing import Final
 from schemas.rdf.findings import KEPT_MAX, Finding, Ledger, Notice, Report
 from schemas.rdf.identities import Identities
 from schemas.rdf.model import CimObject, ModelHeader, Part
-from schemas.rdf.names import key_of, steps_of
+from schemas.rdf.names import is_extension, key_of, steps_of
 from schemas.rdf.values import is_valid
 from schemas.rdf.vocabulary import Attribute, Form, Vocabulary, vocabulary
 
@@ -66,7 +66,7 @@ class ModelCheck:
         found = self._known.classes.get(item.cls)
         if found is not None and not found.extension:
             return
-        if found is not None or item.cls.startswith("{"):
+        if found is not None or (item.cls.startswith("{") and is_extension(item.cls)):
             self._found(Notice.EXTENSION, item, f"class {item.cls}")
         elif item.cls:
             self._found("model_class_unknown", item, f"class {item.cls}")
@@ -164,7 +164,7 @@ class ModelCheck:
 
     def _own(self, owner: str, name: str) -> Attribute | str | Notice:
         if name.startswith("{"):
-            return Notice.EXTENSION
+            return Notice.EXTENSION if is_extension(name) else "model_attribute_unknown"
         found = self._known.attributes.get(name)
         if found is None:
             return "model_attribute_unknown"

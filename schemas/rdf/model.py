@@ -8,7 +8,7 @@ order, prefixes or white space between elements give equal objects, but for `lin
 
 Names. A class, an attribute or an enumeration literal of the document's CIM namespace is its
 local name ("ACLineSegment", "Conductor.length", "PhaseCode.A"); one of another namespace is
-"{namespace}name". A literal in a language is kept under "name@language", one with a datatype
+"{namespace}name", also where the namespace is none ("{}name"). A literal in a language is kept under "name@language", one with a datatype
 under "name^^datatype". What a nested element without identity says (a compound, such as an
 address) is kept under its path of attribute, class and attribute, as in
 "Location.mainAddress/StreetAddress/StreetAddress.postalCode"; without class, as

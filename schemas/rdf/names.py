@@ -25,10 +25,14 @@ _CIM: Final = re.compile(
     r"|http://cim\.ucaiug\.io/(?:ns|CIM\d+(?:/\w+)?)#"
     r"|http://ucaiug\.org/61970cim\d+v\d+_61968cim\d+v\d+#"
 )
+_RESEMBLES: Final = re.compile(
+    r"CIM-schema|TC57/CIM\d*(?!-|/|\d)|ucaiug\.io/(?:ns|CIM)|ucaiug\.org/61970", re.IGNORECASE
+)
 _UUID: Final = re.compile(
     r"(?:urn:uuid:|[^#]*#)?_?([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"
 )
 _IS_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _LITERAL: Final = re.compile(r"[A-Za-z]\w*\.[\w.-]+")
 
 
@@ -37,16 +41,27 @@ def is_cim(namespace: str) -> bool:
     return _CIM.fullmatch(namespace) is not None
 
 
+def is_extension(name: str) -> bool:
+    """Whether a "{namespace}name" is in a namespace that somebody made for names of their own.
+
+    It is not where there is no namespace, nor where it looks like the CIM's: misspelt, or of
+    another version than the rest of the document.
+    """
+    namespace = name[1:].partition("}")[0]
+    return bool(namespace) and _RESEMBLES.search(namespace) is None
+
+
 def key_of(identity: str) -> str:
     """The key of an object, from rdf:ID, rdf:about or rdf:resource.
 
-    A UUID in lower case; else the fragment of a reference into the same document; else the text
-    as it is (an rdf:ID that is no UUID, or an IRI).
+    A UUID in lower case; else the fragment of a reference into the same document (with its "#"
+    if it would look like an IRI); else the text as it is: an rdf:ID that is no UUID, or an IRI.
     """
     found = _UUID.fullmatch(identity)
     if found is not None:
         return found[1].lower()
-    return identity.removeprefix("#")
+    fragment = identity.removeprefix("#")
+    return identity if is_iri(fragment) else fragment
 
 
 def literal_of(resource: str) -> tuple[str, str] | None:
@@ -71,7 +86,7 @@ def is_uuid(key: str) -> bool:
 
 def is_iri(key: str) -> bool:
     """Whether a key is an IRI: something outside of the models, which nobody here can look up."""
-    return ":" in key
+    return _SCHEME.match(key) is not None
 
 
 _STEP: Final = re.compile(r"(?:\{[^}]*\})?[^/{}^]*(?:\^\^.*)?")

@@ -266,7 +266,7 @@ class _Reader:
                 raise _invalid(f"{name.partition('}')[2]} is not read here", line)
             if name == _TYPE:
                 self._resource(node, _TYPE, value)
-            elif not name.startswith((XML, RDF)) and "}" in name:
+            elif "}" in name and not name.startswith((XML, RDF)):
                 key = node.prefix + self._name(name)
                 node.draft.attributes.setdefault(key, []).append(value)
 
@@ -357,7 +357,7 @@ class _Reader:
         name = self._names.get(raw)
         if name is None:
             space, _, local = raw.rpartition("}")
-            if not space or (self._cim is not None and space == self._cim):
+            if space and space == self._cim:
                 name = local
             else:
                 name = f"{{{space}}}{local}"

@@ -129,6 +129,8 @@ class _Writer:
         prefix = _PREFIXES.get(space)
         if prefix is not None:
             return f"{prefix}:{local}", f"{prefix}:{local}"
+        if not space:
+            return local, local
         return f'x:{local} xmlns:x="{space.translate(_IN_ATTRIBUTE)}"', f"x:{local}"
 
 
@@ -148,7 +150,7 @@ def _shared(steps: list[str], opened: list[str]) -> int:
 
 def _identity(key: str) -> str:
     """A key as a reference to it."""
-    if is_iri(key):
+    if is_iri(key) or key.startswith("#"):
         return key
     return f"#_{key}" if is_uuid(key) else f"#{key}"
 

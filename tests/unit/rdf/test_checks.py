@@ -96,6 +96,23 @@ def test_names_of_extensions_are_told_and_are_no_fault() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "space",
+    [
+        pytest.param("http://iec.ch/TC57/CIM100", id="without its mark"),
+        pytest.param("http://iec.ch/TC57/2013/CIM-schema-cim16", id="without its mark, CIM16"),
+        pytest.param("http://iec.ch/TC57/2013/CIM-Schema-cim16#", id="in other capitals"),
+        pytest.param("", id="none"),
+    ],
+)
+def test_a_namespace_that_is_nearly_the_cims_is_no_extension(space: str) -> None:
+    body = f'<Fuse xmlns="{space}" rdf:ID="_{ONE}"><Switch.open>true</Switch.open></Fuse>'
+    assert [found.code for found in faults(document(body))] == [
+        "model_class_unknown",
+        "model_attribute_unknown",
+    ]
+
+
 def test_what_cimhub_adds_to_the_namespace_of_the_cim_is_checked_and_told() -> None:
     said = "<cim:WeccREGCA.tg>{}</cim:WeccREGCA.tg>"
     body = f'<cim:WeccREGCA rdf:ID="_{ONE}">{said}</cim:WeccREGCA>'
