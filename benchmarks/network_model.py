@@ -49,7 +49,8 @@ def lines(objects: int) -> Iterator[str]:
             yield _one("Terminal", f"terminal{number}.{end}", {
                 "ACDCTerminal.sequenceNumber": str(end),
             }, {"Terminal.ConductingEquipment": f"line{number}",
-                "Terminal.ConnectivityNode": f"node{node}"}, {"Terminal.phases": "PhaseCode.ABC"})  # fmt: skip
+                "Terminal.ConnectivityNode": f"node{node}",
+            }, {"Terminal.phases": "PhaseCode.ABC"})  # fmt: skip
         yield _one("Terminal", f"terminal{number}.3", {"ACDCTerminal.sequenceNumber": "1"}, {
             "Terminal.ConductingEquipment": f"load{number}",
             "Terminal.ConnectivityNode": f"node{number}",

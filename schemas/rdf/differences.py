@@ -3,8 +3,8 @@
 Lives here: what a difference makes of objects, as a pure function. Must not live here: which model
 a difference may be applied to (`ModelHeader.supersedes` says it, whoever keeps models decides).
 
-Invariant: a difference is applied as a whole or not at all, and applying it with forward and
-reverse exchanged to its result gives the objects from before.
+Invariant: a difference is applied as a whole or not at all. Where it repeats no class of an object
+that stays, applying it with forward and reverse exchanged gives the objects from before.
 
 A difference speaks of statements. Each one of `preconditions` and of `reverse` must be in the
 model, letter by letter; reverse statements go, forward statements come. An attribute of which the
@@ -48,7 +48,8 @@ def apply(
             work.demand(item)
         else:
             raise ValueError("an object of a full model is not part of a difference")
-    for item in forward:
+    # An object may be spoken of several times; first where it gets its class.
+    for item in sorted(forward, key=lambda item: not item.cls):
         work.put(item)
     work.close({item.mrid for item in forward})
     return work.result()
@@ -62,6 +63,7 @@ class _Work:
         self._known = known
         self._changed: dict[str, CimObject] = {}
         self._unclassed: dict[str, CimObject] = {}
+        self._gone: list[str] = []
         self._problems: list[Problem] = []
 
     def demand(self, item: CimObject) -> None:
@@ -106,7 +108,10 @@ class _Work:
     def close(self, forward: set[str]) -> None:
         """Let objects go whose class is taken away and not given again."""
         for mrid, item in self._unclassed.items():
-            if mrid not in forward and not self._changed[mrid].empty:
+            if mrid in forward:
+                continue
+            self._gone.append(mrid)
+            if not self._changed[mrid].empty:
                 self._wrong(item, "an object that goes would leave something behind")
 
     def result(self) -> dict[str, CimObject]:
@@ -114,9 +119,8 @@ class _Work:
         if self._problems:
             raise MessageError(*self._problems)
         after = {**self._before, **self._changed}
-        for mrid in self._unclassed:
-            if after[mrid].empty:
-                del after[mrid]
+        for mrid in self._gone:
+            del after[mrid]
         return after
 
     # --- statements -------------------------------------------------------------------------

@@ -7,10 +7,10 @@ Invariant: two documents that differ only in version of the CIM namespace, style
 order, prefixes or white space between elements give equal objects, but for `line`.
 
 Names. A class, an attribute or an enumeration literal of the document's CIM namespace is its
-local name ("ACLineSegment", "Conductor.length", "PhaseCode.A"); one of another namespace is
-"{namespace}name", also where the namespace is none ("{}name"). A literal in a language is kept under "name@language", one with a datatype
-under "name^^datatype". What a nested element without identity says (a compound, such as an
-address) is kept under its path of attribute, class and attribute, as in
+local name ("ACLineSegment", "Conductor.length", "PhaseCode.A"); one of another namespace, or of
+none, is "{namespace}name". A literal in a language is kept under "name@language", one with a
+datatype under "name^^datatype". What a nested element without identity says (a compound, such as
+an address) is kept under its path of attribute, class and attribute, as in
 "Location.mainAddress/StreetAddress/StreetAddress.postalCode"; without class, as
 rdf:parseType="Resource" has it, the class is empty.
 """

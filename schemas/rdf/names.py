@@ -71,12 +71,18 @@ def literal_of(resource: str) -> tuple[str, str] | None:
     have enumerations too. A reference into the same document never is.
     """
     namespace, mark, name = resource.partition("#")
-    if not (mark and namespace) or _UUID.fullmatch(resource):
+    if not (mark and namespace) or "}" in namespace or _UUID.fullmatch(resource):
         return None
     namespace += "#"
     if _LITERAL.fullmatch(name) or (name and is_cim(namespace)):
         return namespace, name
     return None
+
+
+def parted(iri: str) -> tuple[str, str]:
+    """Namespace and name of a class, from its IRI."""
+    at = max(iri.rfind("#"), iri.rfind("/")) + 1
+    return iri[:at], iri[at:]
 
 
 def is_uuid(key: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 from schemas import xml
 from schemas.errors import MessageError
 from schemas.rdf.model import CimObject, Kind, ModelHeader, Part
-from schemas.rdf.names import DM, MD, RDF, XML, is_cim, key_of, literal_of
+from schemas.rdf.names import DM, MD, RDF, XML, is_cim, key_of, literal_of, parted
 
 
 def _rdf(name: str) -> str:
@@ -314,7 +314,7 @@ class _Reader:
     def _resource(self, node: _Node, name: str, resource: str) -> None:
         draft = node.draft
         if name == _TYPE and not draft.cls and draft.kind is None:
-            draft.cls = self._name("}".join(_parted(resource)))
+            draft.cls = self._name("}".join(parted(resource)))
             return
         literal = literal_of(resource) if draft.kind is None else None
         if literal is None:
@@ -357,10 +357,8 @@ class _Reader:
         name = self._names.get(raw)
         if name is None:
             space, _, local = raw.rpartition("}")
-            if space and space == self._cim:
-                name = local
-            else:
-                name = f"{{{space}}}{local}"
+            ours = space and space == self._cim
+            name = local if ours else f"{{{space}}}{local}"
             if self._cim is not None:
                 self._names[raw] = name
         return name
@@ -386,12 +384,6 @@ class _Reader:
             done.references,
             draft.line,
         )
-
-
-def _parted(iri: str) -> tuple[str, str]:
-    """Namespace and name of a class."""
-    at = max(iri.rfind("#"), iri.rfind("/")) + 1
-    return iri[:at], iri[at:]
 
 
 def _qualifier(attributes: dict[str, str]) -> str:

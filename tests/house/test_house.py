@@ -63,8 +63,16 @@ def test_the_contract_that_keeps_connectors_apart_names_all_of_them() -> None:
 
 
 def test_only_the_hardened_parser_reads_xml_of_others() -> None:
-    """These calls of lxml read XML; what others send needs the limits of schemas/xml.py."""
-    calls = {"XMLParser", "XMLPullParser", "fromstring", "iterparse", "parse", "XML"}
+    """These calls of lxml and expat read XML; that of others needs the limits of schemas/xml.py."""
+    calls = {
+        "ParserCreate",
+        "XMLParser",
+        "XMLPullParser",
+        "fromstring",
+        "iterparse",
+        "parse",
+        "XML",
+    }
     found = {
         relative(path)
         for path in modules()
@@ -73,7 +81,7 @@ def test_only_the_hardened_parser_reads_xml_of_others() -> None:
         and isinstance(node.func, ast.Attribute)
         and node.func.attr in calls
         and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "etree"
+        and node.func.value.id in ("etree", "expat")
     }
     assert found == {
         "schemas/xml.py",

@@ -73,7 +73,7 @@ def the_object(body: str, **how: str) -> CimObject:
 
 
 def check(*documents: bytes, kept_max: int = 100) -> Report:
-    """Check documents as one model; the first is named a, the next b …"""
+    """Check documents as one model; the first is named a, the next b, and so on."""
     checking = ModelCheck(kept_max=kept_max)
     for name, data in zip("abcdef", documents, strict=False):
         found = read(pieces(data))

@@ -9,6 +9,12 @@ from schemas.rdf import CimObject
 from schemas.rdf.differences import PROBLEMS_MAX, apply
 from tests.unit.rdf.documents import ONE, THREE, TWO, difference, objects, read_all
 
+
+def island(node: str) -> str:
+    said = f'<cim:TopologicalIsland.TopologicalNodes rdf:resource="#{node}"/>'
+    return f'<cim:TopologicalIsland rdf:ID="i">{said}</cim:TopologicalIsland>'
+
+
 LINE = (
     f'<cim:ACLineSegment rdf:ID="_{ONE}"><cim:Conductor.length>10</cim:Conductor.length>'
     f'<cim:ConductingEquipment.BaseVoltage rdf:resource="#_{TWO}"/></cim:ACLineSegment>'
@@ -19,6 +25,10 @@ MODEL = {item.mrid: item for item in objects(LINE + VOLTAGE)}
 
 def described(said: str, mrid: str = ONE) -> str:
     return f'<rdf:Description rdf:about="#_{mrid}">{said}</rdf:Description>'
+
+
+def typed(said: str) -> str:
+    return f'<cim:ACLineSegment rdf:about="#_{ONE}">{said}</cim:ACLineSegment>'
 
 
 def length(value: str) -> str:
@@ -46,9 +56,9 @@ def test_a_value_is_changed() -> None:
 
 
 def test_the_order_of_forward_and_reverse_does_not_count() -> None:
-    items = read_all(
-        difference(forward=described(length("12")), reverse=described(length("10")))
-    )[1]
+    items = read_all(difference(forward=described(length("12")), reverse=described(length("10"))))[
+        1
+    ]
     assert apply(MODEL, items) == apply(MODEL, list(reversed(items)))
 
 
@@ -68,20 +78,14 @@ def test_an_object_goes_with_everything_that_it_says() -> None:
 
 
 def test_an_object_that_changes_may_be_written_as_a_typed_element() -> None:
-    typed = '<cim:ACLineSegment rdf:about="#_{}">{}</cim:ACLineSegment>'
-    found = applied(
-        forward=typed.format(ONE, length("12")), reverse=typed.format(ONE, length("10"))
-    )
+    found = applied(forward=typed(length("12")), reverse=typed(length("10")))
     assert found[ONE].attributes == {"Conductor.length": ("12",)}
     assert found[ONE].cls == "ACLineSegment"
 
 
 def test_an_attribute_of_which_there_may_be_several_gets_another_value() -> None:
-    island = objects('<cim:TopologicalIsland rdf:ID="i"><cim:TopologicalIsland.TopologicalNodes rdf:resource="#a"/></cim:TopologicalIsland>')  # noqa: E501
-    more = difference(
-        forward='<rdf:Description rdf:about="#i"><cim:TopologicalIsland.TopologicalNodes rdf:resource="#b"/></rdf:Description>'  # noqa: E501
-    )
-    found = apply({"i": island[0]}, read_all(more)[1])
+    model = {item.mrid: item for item in objects(island("a"))}
+    found = apply(model, read_all(difference(forward=island("b")))[1])
     assert found["i"].references == {"TopologicalIsland.TopologicalNodes": ("a", "b")}
 
 
@@ -115,7 +119,7 @@ def test_a_precondition_looks_at_the_model_before_the_difference() -> None:
         ({"forward": f'<cim:Fuse rdf:about="#_{ONE}"/>'}, "the object is a ACLineSegment"),
         ({"reverse": f'<cim:Fuse rdf:about="#_{ONE}"/>'}, "the object is a ACLineSegment"),
         (
-            {"reverse": f'<cim:ACLineSegment rdf:about="#_{ONE}">{length("10")}</cim:ACLineSegment>'},
+            {"reverse": typed(length("10"))},
             "would leave something behind",
         ),
     ],
@@ -133,7 +137,8 @@ def test_everything_that_does_not_fit_is_told_with_its_line_up_to_a_limit() -> N
 
 
 def test_the_difference_the_other_way_round_leads_back() -> None:
-    forward, reverse = described(length("12")) + f'<cim:Fuse rdf:ID="_{THREE}"/>', described(length("10"))  # noqa: E501
+    forward = described(length("12")) + f'<cim:Fuse rdf:ID="_{THREE}"/>'
+    reverse = described(length("10"))
     there = applied(forward=forward, reverse=reverse)
     back = read_all(difference(forward=reverse, reverse=forward))[1]
     assert apply(there, back) == MODEL

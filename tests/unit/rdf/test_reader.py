@@ -56,8 +56,10 @@ def test_every_style_of_identity_gives_one_key(written: str) -> None:
     [f"urn:uuid:{TWO.upper()}", f"#_{TWO}", f"#{TWO}", f"http://example.org/m#_{TWO.upper()}"],
 )
 def test_every_style_of_reference_gives_the_key_of_the_object(written: str) -> None:
-    body = f'<cim:Terminal rdf:ID="_{ONE}"><cim:Terminal.ConductingEquipment rdf:resource="{written}"/></cim:Terminal>'  # noqa: E501
-    assert the_object(body).references == {"Terminal.ConductingEquipment": (TWO,)}
+    said = f'<cim:Terminal.ConductingEquipment rdf:resource="{written}"/>'
+    assert the_object(f'<cim:Terminal rdf:ID="_{ONE}">{said}</cim:Terminal>').references == {
+        "Terminal.ConductingEquipment": (TWO,)
+    }
 
 
 def test_an_identity_that_is_no_uuid_is_kept_and_found_by_references() -> None:
@@ -110,7 +112,8 @@ def test_every_version_of_the_cim_gives_the_same_object(cim: str) -> None:
     )
     assert is_cim(cim)
     assert the_object(body, cim=cim) == CimObject(
-        "Terminal", ONE, {"ACDCTerminal.sequenceNumber": ("1",)}, {"Terminal.phases": ("PhaseCode.A",)}
+        "Terminal", ONE, {"ACDCTerminal.sequenceNumber": ("1",)},
+        {"Terminal.phases": ("PhaseCode.A",)},
     )  # fmt: skip
     assert read([document(body, cim=cim)]).header.cim_namespace == cim
 
@@ -119,7 +122,7 @@ def test_every_version_of_the_cim_gives_the_same_object(cim: str) -> None:
 def test_names_of_extensions_keep_their_namespace(space: str) -> None:
     found = the_object(
         f'<x:Point rdf:ID="_{ONE}"><x:Point.name>n</x:Point.name>'
-        f'<cim:IdentifiedObject.name>m</cim:IdentifiedObject.name>'
+        f"<cim:IdentifiedObject.name>m</cim:IdentifiedObject.name>"
         f'<x:Point.kind rdf:resource="{space}PointKind.border"/></x:Point>',
         more=f' xmlns:x="{space}"',
     )
@@ -210,7 +213,9 @@ def test_a_nested_object_with_identity_is_an_object_and_a_reference() -> None:
 
 
 def test_lines_are_those_of_the_elements() -> None:
-    found = objects(f'<cim:Fuse rdf:ID="_{ONE}">\n\n</cim:Fuse>\n<!-- \n -->\n<cim:Fuse rdf:ID="a"/>')
+    found = objects(
+        f'<cim:Fuse rdf:ID="_{ONE}">\n\n</cim:Fuse>\n<!-- \n -->\n<cim:Fuse rdf:ID="a"/>'
+    )
     assert [item.line for item in found] == [2, 7]
 
 
@@ -227,7 +232,8 @@ def test_lines_are_those_of_the_elements() -> None:
             id="a collection",
         ),
         pytest.param(
-            f'\n<cim:L rdf:ID="_{ONE}"><cim:L.a><cim:S/></cim:L.a>\n<cim:L.a><cim:S/></cim:L.a></cim:L>',
+            f'\n<cim:L rdf:ID="_{ONE}"><cim:L.a><cim:S/></cim:L.a>\n'
+            "<cim:L.a><cim:S/></cim:L.a></cim:L>",
             4, id="two compounds of one attribute",
         ),
         pytest.param('\n<cim:Fuse rdf:nodeID="x"/>', 3, id="a blank node"),
@@ -319,7 +325,8 @@ def test_objects_come_while_the_document_is_still_being_read() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 50, 100_000])
 def test_how_the_bytes_are_cut_changes_nothing(size: int) -> None:
     data = document(
-        full_model(profile("urn:é")) + f'<cim:Fuse rdf:ID="_{ONE}"><cim:A.b>ä\nö</cim:A.b></cim:Fuse>'
+        full_model(profile("urn:é"))
+        + f'<cim:Fuse rdf:ID="_{ONE}"><cim:A.b>ä\nö</cim:A.b></cim:Fuse>'
     )
     whole, objects_ = read_all(data, len(data))
     found, items = read_all(data, size)
