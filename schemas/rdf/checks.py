@@ -127,7 +127,7 @@ class ModelCheck:
             # Without a profile, what one document leaves out another one may say.
             self._identities.missing(item, missing)
         else:
-            for name in sorted(missing - _said_nested(item)):
+            for name in sorted(missing):
                 self._found("model_mandatory_missing", item, name)
 
     # --- names ------------------------------------------------------------------------------
@@ -175,8 +175,3 @@ class ModelCheck:
 
     def _found(self, code: str, item: CimObject, detail: str) -> None:
         self._ledger.add(Finding(code, item.cls, item.mrid, item.line, self._document, detail))
-
-
-def _said_nested(item: CimObject) -> set[str]:
-    """Attributes that are compounds: what stands before the first step into them."""
-    return {key.partition("/")[0] for key in item.attributes if "/" in key}

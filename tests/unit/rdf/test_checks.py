@@ -288,6 +288,19 @@ def test_an_object_that_a_document_adds_to_is_external_until_its_model_is_there(
     assert (found.code, found.mrid) == ("model_reference_dangling", TWO)
 
 
+def test_without_a_header_too_what_a_fragment_names_is_external_and_may_leave_things_out() -> None:
+    added = f'<cim:Terminal rdf:about="#_{ONE}"/>'
+    assert check(document(added)).totals == {Notice.EXTERNAL: 1}
+    more = fuse(f'<cim:PowerSystemResource.Location rdf:resource="#_{THREE}"/>', TWO)
+    assert check(document(added + more)).totals == {Notice.EXTERNAL: 2}
+
+
+def test_models_that_depend_on_each_other_are_no_endless_search() -> None:
+    mine = full_model(depends_on(OTHER)) + terminal(TWO)
+    other = full_model(depends_on(MODEL), mrid=OTHER) + VOLTAGE
+    assert the_fault(mine, other)[0] == "model_reference_dangling"
+
+
 def test_a_reference_to_something_outside_of_all_models_is_external() -> None:
     body = fuse('<cim:PowerSystemResource.Location rdf:resource="http://example.org/x"/>')
     assert check(document(body)).totals == {Notice.EXTERNAL: 1}

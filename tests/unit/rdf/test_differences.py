@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from schemas.errors import MessageError
@@ -73,6 +75,14 @@ def test_an_object_comes() -> None:
     assert found == {**MODEL, THREE: CimObject("Fuse", THREE)}
 
 
+def test_an_object_that_comes_may_be_spoken_of_before_its_class_is_said() -> None:
+    found = applied(
+        forward=described("<cim:Switch.open>true</cim:Switch.open>", THREE)
+        + f'<cim:Fuse rdf:ID="_{THREE}"/>'
+    )
+    assert found[THREE] == CimObject("Fuse", THREE, {"Switch.open": ("true",)})
+
+
 def test_an_object_goes_with_everything_that_it_says() -> None:
     assert applied(reverse=LINE) == {TWO: MODEL[TWO]}
 
@@ -142,6 +152,18 @@ def test_the_difference_the_other_way_round_leads_back() -> None:
     there = applied(forward=forward, reverse=reverse)
     back = read_all(difference(forward=reverse, reverse=forward))[1]
     assert apply(there, back) == MODEL
+
+
+def test_the_example_difference_fits_the_example_feeder() -> None:
+    folder = Path(__file__).resolve().parents[3] / "examples" / "i2"
+    feeder = {item.mrid: item for item in read_all((folder / "feeder-eq.xml").read_bytes())[1]}
+    found, changes = read_all((folder / "feeder-difference.xml").read_bytes())
+    header = read_all((folder / "feeder-eq.xml").read_bytes())[0].header
+    assert found.header.supersedes == (header.mrid,)
+    after = apply(feeder, changes)
+    assert len(after) == len(feeder) - 1
+    (line,) = (item for item in after.values() if item.cls == "ACLineSegment")
+    assert line.attributes["Conductor.length"] == ("431.0",)
 
 
 def test_an_object_of_a_full_model_is_no_difference() -> None:

@@ -84,6 +84,10 @@ def test_an_object_without_identity_is_refused_with_its_line() -> None:
     assert refused("<cim:Breaker>\n</cim:Breaker>") == ("object_unidentified", 2)
 
 
+def test_a_fragment_that_looks_like_an_iri_is_not_taken_for_one() -> None:
+    assert key_of("#a:b") != key_of("a:b")
+
+
 def test_a_key_of_a_key_is_the_key() -> None:
     assert key_of(key_of(f"#_{ONE.upper()}")) == ONE
 
@@ -140,6 +144,17 @@ def test_a_namespace_that_is_declared_where_it_is_used_is_the_cims() -> None:
     found, items = read_all(data)
     assert found.header.cim_namespace == CIM100
     assert items == [CimObject("Breaker", ONE, {"Switch.open": ("true",)})]
+
+
+def test_of_two_versions_of_the_cim_the_one_with_the_usual_prefix_is_the_documents() -> None:
+    data = (
+        '<r:RDF xmlns:r="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+        f' xmlns:a="http://iec.ch/TC57/2013/CIM-schema-cim16#" xmlns:cim="{CIM100}">'
+        f'<cim:Fuse r:ID="_{ONE}"/></r:RDF>'
+    ).encode()
+    found, items = read_all(data)
+    assert found.header.cim_namespace == CIM100
+    assert [item.cls for item in items] == ["Fuse"]
 
 
 # --- what is said -------------------------------------------------------------------------------
@@ -333,8 +348,16 @@ def test_how_the_bytes_are_cut_changes_nothing(size: int) -> None:
     assert (found.header, items) == (whole.header, objects_)
 
 
-def test_an_object_larger_than_the_limit_is_refused_before_it_ends() -> None:
-    data = document(f'<cim:Fuse rdf:ID="_{ONE}">' + "<cim:A.b>x</cim:A.b>" * 100)
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param("<cim:A.b>x</cim:A.b>" * 100, id="many values"),
+        pytest.param("<cim:A.b>" + "x" * 2000, id="a long value"),
+        pytest.param(f'<cim:A.b rdf:resource="#{"x" * 2000}"/>', id="a long reference"),
+    ],
+)
+def test_an_object_larger_than_the_limit_is_refused_before_it_ends(said: str) -> None:
+    data = document(f'<cim:Fuse rdf:ID="_{ONE}">' + said)
     with pytest.raises(MessageError) as caught:
         list(read(pieces(data), RdfLimits(object_chars_max=1000)))
     assert caught.value.code == "message_too_large"

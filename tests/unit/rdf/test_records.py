@@ -79,6 +79,11 @@ def test_a_header_is_a_record_before_its_objects() -> None:
     assert header_of(record) == header
 
 
+def test_a_models_identity_is_one_beyond_its_document() -> None:
+    header, _ = everything()
+    assert f'<md:FullModel rdf:about="urn:uuid:{MODEL}">'.encode() in b"".join(write(header, []))
+
+
 def test_a_model_without_header_is_written_without_one() -> None:
     found = read([document(f'<cim:Fuse rdf:ID="_{ONE}"/>')])
     assert b"FullModel" not in b"".join(write(found.header, found))
