@@ -14,9 +14,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import latency, recovery, throughput
+from benchmarks import latency, nouns, recovery, throughput
 from benchmarks.latency import Latency
 from benchmarks.machine import facts
+from benchmarks.nouns import Speed
 from benchmarks.recovery import Interruption, Restore
 from benchmarks.throughput import Throughput
 from benchmarks.workload import SHAPES
@@ -38,6 +39,8 @@ def main() -> int:
     hop: Latency | None = None
     interruptions: list[Interruption] = []
     restored: Restore | None = None
+    with console.status("small messages of every noun"):
+        speeds = nouns.measure()
     with tempfile.TemporaryDirectory(prefix="cimstream-bench-") as name:
         folder = Path(name)
         settings = broker.BrokerSettings(data_folder=folder / "kafka", port=0)
@@ -71,10 +74,12 @@ def main() -> int:
                     )
     known = {**facts(), "kafka": kafka}
     _show(console, runs, hop)
+    _show_nouns(console, speeds)
     _show_recovery(console, interruptions, restored)
     console.print(", ".join(f"{name} {value}" for name, value in known.items()), style="dim")
     if options.json:
         document = {"facts": known, "throughput": [asdict(run) for run in runs],
+                    "nouns": [asdict(speed) for speed in speeds],
                     "latency": asdict(hop) if hop else None,
                     "interruptions": [asdict(row) for row in interruptions],
                     "restore": asdict(restored) if restored else None}  # fmt: skip
@@ -114,6 +119,22 @@ def _show(console: Console, runs: list[Throughput], hop: Latency | None) -> None
             f"p90 {hop.p90_ms:.1f} ms, p99 {hop.p99_ms:.1f} ms, max {hop.max_ms:.1f} ms",
             highlight=False,
         )
+
+
+def _show_nouns(console: Console, speeds: list[Speed]) -> None:
+    table = Table(title="Small messages understood, one core", title_justify="left")
+    for name in ("noun", "KB", "messages/CPU-s", "of 2 KB"):
+        table.add_column(name, justify="left" if name == "noun" else "right")
+    by_size = [(speed, speed.messages_per_s * speed.size_bytes / 2048) for speed in speeds]
+    shown = [by_size[0], by_size[len(by_size) // 2], by_size[-1]]
+    for (speed, of_2_kb), which in zip(shown, ("slowest", "median", "fastest"), strict=True):
+        table.add_row(
+            f"{speed.noun} ({which} of {len(speeds)})",
+            f"{speed.size_bytes / 1024:.1f}",
+            f"{speed.messages_per_s:,.0f}",
+            f"{of_2_kb:,.0f}",
+        )
+    console.print(table)
 
 
 def _show_recovery(

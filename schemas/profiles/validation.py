@@ -8,20 +8,18 @@ readers rely on it and look only for what they need.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from lxml import etree
 
 from schemas.errors import MessageError, Problem
 from schemas.profiles import pieces
-from schemas.profiles.parts import SPACE
 from schemas.profiles.places import PROBLEMS_MAX, Findings, local_name, located
-from schemas.profiles.shapes import XS, ProfileFileError, source
+from schemas.profiles.shapes import source
+from schemas.profiles.tidying import NO_SYNONYMS, Synonyms, Tidying
 
 # The standard's namespaces have a year: http://iec.ch/TC57/2011/MeterReadings#.
 _YEAR: Final = re.compile(r"(http://iec\.ch/TC57/)\d{4}(/\w+#)")
@@ -42,7 +40,6 @@ _REASONS: Final = {
     _ERRORS.SCHEMAV_CVC_MAXEXCLUSIVE_VALID: "a number too far from zero",
     _ERRORS.SCHEMAV_CVC_ELT_1: "not an object of the profile",
 }
-_FIRST: Final = itemgetter(0)
 
 
 class ObjectSchema:
@@ -58,7 +55,7 @@ class ObjectSchema:
         file: Path,
         noun: str,
         missing: Mapping[str, str],
-        synonyms: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+        synonyms: Synonyms = NO_SYNONYMS,
         aliases: Sequence[str] = (),
     ) -> None:
         schema = source(file)
@@ -70,8 +67,8 @@ class ObjectSchema:
         self.namespaces = frozenset({*_of_all_years(self.namespace), *aliases})
         """Those that are read."""
         self._compiled = lru_cache(maxsize=None)(self._compile)
-        self._order = _Order(schema)
-        self._words = _Words(schema, synonyms)
+        self._tidying = lru_cache(maxsize=None)(partial(Tidying, schema, synonyms))
+        self._tidying(self.namespace)  # a mistake shows when the profile is loaded
 
     def namespace_of(self, payload: etree._Element) -> str:
         """The payload's namespace.
@@ -91,25 +88,21 @@ class ObjectSchema:
 
         The order of children of different names says nothing in the CIM, and people and
         systems that write XML by hand do not keep it (docs/adr/0005). So an object that is
-        not valid as it came is put in the profile's order, in place, and judged again.
+        not valid as it came is put in the profile's order and words, in place, and judged again.
         """
         schema = self._compiled(namespace)
         crowded = pieces.crowded(element)
-        if crowded:
-            self._order.restore(element)
+        if not crowded and schema.validate(element):
+            return ()
+        tidied = self._tidying(namespace).apply(element)
         for parent in crowded:
             faults = pieces.faults(element, parent, schema, PROBLEMS_MAX)
             if faults:
+                tidied.give_words_back()
                 return self._noted(faults, findings)
-        if schema.validate(element):
+        if (tidied or crowded) and schema.validate(element):
             return ()
-        if self._order.restore(element) and schema.validate(element):
-            return ()
-        replaced = self._words.replace(element)
-        if replaced and schema.validate(element):
-            return ()
-        for leaf, text in replaced:
-            leaf.text = text  # what is rejected is kept as it came
+        tidied.give_words_back()
         entries: Iterable[etree._LogEntry] = schema.error_log  # type: ignore[assignment]
         return self._noted(((e, located(element, e.path or "")) for e in entries), findings)
 
@@ -137,99 +130,6 @@ class ObjectSchema:
     def _compile(self, namespace: str) -> etree.XMLSchema:
         text = self._text.replace(self.namespace, namespace)
         return etree.XMLSchema(etree.fromstring(text.encode()))
-
-
-class _Order:
-    """The order of children that the sequences of an XSD prescribe, by type."""
-
-    def __init__(self, schema: etree._Element) -> None:
-        self._objects = dict(_elements(schema))
-        self._types = {
-            kind.get("name", ""): dict(_elements(sequence))
-            for kind in schema.iterfind(f"{XS}complexType")
-            for sequence in kind.iterfind(f"{XS}sequence")
-        }
-        self._places = {
-            kind: {name: place for place, name in enumerate(children)}
-            for kind, children in self._types.items()
-        }
-
-    def restore(self, top: etree._Element) -> bool:
-        """Sort the children of `top` and of all below; True if anything was out of order.
-
-        Children of one name keep their order; those the profile does not know go last.
-        """
-        changed = False
-        waiting = [(top, self._objects.get(local_name(top), ""))]
-        while waiting:
-            element, kind = waiting.pop()
-            places, types = self._places.get(kind), self._types.get(kind, {})
-            if places is None:
-                continue
-            children = list(element)
-            names = [local_name(child) for child in children]
-            order = [places.get(name, len(places)) for name in names]
-            if order != sorted(order):
-                placed = sorted(zip(order, children, strict=True), key=_FIRST)
-                # Each moves to the end; a slice would be replaced in more than linear time.
-                element.extend(child for _, child in placed)
-                changed = True
-            waiting += [(c, types[n]) for c, n in zip(children, names, strict=True) if n in types]
-        return changed
-
-
-class _Words:
-    """The words that others use in place of those of a code list."""
-
-    def __init__(self, schema: etree._Element, synonyms: Mapping[str, Mapping[str, str]]) -> None:
-        self._lists = {
-            f"{name}": {word.lower(): code for word, code in self._all(schema, name, words)}
-            for name, words in synonyms.items()
-        }
-        self._types = {
-            (kind.get("name", ""), name): of_child
-            for kind in schema.iterfind(f"{XS}complexType")
-            for sequence in kind.iterfind(f"{XS}sequence")
-            for name, of_child in _elements(sequence)
-        }
-        self._objects = dict(_elements(schema))
-
-    @staticmethod
-    def _all(
-        schema: etree._Element, name: str, words: Mapping[str, str]
-    ) -> Iterator[tuple[str, str]]:
-        """The synonyms, and the list's own words, which some write in capitals."""
-        path = f"{XS}simpleType[@name='{name}']/{XS}restriction/{XS}enumeration"
-        codes = [entry.get("value", "") for entry in schema.iterfind(path)]
-        if wrong := set(words.values()) - set(codes):
-            raise ProfileFileError(f"synonyms of {name}: it has no {', '.join(sorted(wrong))}")
-        if len({code.lower() for code in codes}) < len(codes):
-            raise ProfileFileError(f"synonyms of {name}: two of its codes differ in capitals only")
-        yield from ((code, code) for code in codes)
-        yield from words.items()
-
-    def replace(self, top: etree._Element) -> list[tuple[etree._Element, str]]:
-        """Put the list's word in place of another; give the leaves with what they said."""
-        changed: list[tuple[etree._Element, str]] = []
-        waiting = [(top, self._objects.get(local_name(top), ""))] if self._lists else []
-        while waiting:
-            element, kind = waiting.pop()
-            for child in element:
-                of_child = self._types.get((kind, local_name(child)))
-                if of_child is None:
-                    continue
-                words, text = self._lists.get(of_child), child.text
-                if words is None:
-                    waiting.append((child, of_child))
-                elif text and (code := words.get(text.strip(SPACE).lower())) not in (None, text):
-                    changed.append((child, text))
-                    child.text = code
-        return changed
-
-
-def _elements(parent: etree._Element) -> Iterable[tuple[str, str]]:
-    for element in parent.iterfind(f"{XS}element"):
-        yield element.get("name", ""), element.get("type", "")
 
 
 def _of_all_years(namespace: str) -> Iterable[str]:
