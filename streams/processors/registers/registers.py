@@ -64,9 +64,9 @@ class Registers:
         limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
         self._deduplication = Deduplication(MARKS, catalogue.dedup_horizon_ms, limits)
         self._homes = {naming.accepted(home): home for home in interfaces}
+        self._entered = {naming.inbound(interface): interface for interface in catalogue.interfaces}
         self._understanding = {
-            naming.inbound(interface): Understanding(catalogue, interface)
-            for interface in catalogue.interfaces
+            topic: Understanding(catalogue, interface) for topic, interface in self._entered.items()
         }
         kept = Horizon(catalogue.dedup_horizon_ms, catalogue.dedup_slack_ms, time_of)
         self.inputs: Mapping[str, tuple[StoreSpec, ...]] = {
@@ -93,7 +93,7 @@ class Registers:
         if mark is None:
             self._apply(record, inbound, message, key, context)
         elif (problem := self._deduplication.conflict(record, mark, context)) is None:
-            self._count(context, "duplicates", record, message)
+            self._count(context, "duplicates", inbound, message)
             if mark.reply:
                 self._reply(record, inbound, message, mark.reply, context)
         else:
@@ -104,11 +104,11 @@ class Registers:
         self, record: Record, code: str, reason: str, context: Context, *, with_value: bool
     ) -> None:
         """What the engine asks for when a record broke us or the broker."""
-        home = self._homes[record.topic]
-        context.count("rejected", home, naming.PRODUCTION, "", code)
-        problem = Problem(code, reason)
         inbound = inbound_of(record) if says_inbound(record) else record
-        topic = naming.rejected(home)
+        interface = self._entered.get(inbound.topic, self._homes[record.topic])
+        context.count("rejected", interface, naming.PRODUCTION, "", code)
+        topic = naming.rejected(interface)
+        problem = Problem(code, reason)
         context.emit(rejection(inbound, topic, None, problem, with_value=with_value))
 
     def _accepted(self, record: Record) -> Accepted:
@@ -129,7 +129,7 @@ class Registers:
         for output in self._written(inbound, message, effects, context):
             context.emit(output)
         for _ in effects:
-            self._count(context, "produced", record, message)
+            self._count(context, "produced", inbound, message)
         reply = b""
         if message.pattern.replies:
             reply = accepted_reply(inbound, message, _identities(effects))
@@ -164,17 +164,19 @@ class Registers:
                 context.put(OBJECTS, prefix + effect.item.key, event.value or b"")
 
     def _refuse(self, record: Record, inbound: Record, refused: Refused, context: Context) -> None:
+        """To where the message entered: there its sender looks, and there it is redriven to."""
         header, problems = refused.header, refused.problems
-        home = self._homes[record.topic]
-        space = self._context(home, header.context if header else "")
+        interface, home = self._entered[inbound.topic], self._homes[record.topic]
+        space = self._context(interface, header.context if header else "")
         noun = header.noun if header else ""
-        context.count("rejected", home, space, noun, problems[0].code)
-        topic = naming.rejected(home, space)
+        context.count("rejected", interface, space, noun, problems[0].code)
+        topic = naming.rejected(interface, space)
         context.emit(rejection(inbound, topic, header, problems[0], others=len(problems) - 1))
         if header is not None and refused.pattern is not None and refused.pattern.replies:
             reply = failed_reply(inbound, header, problems)
-            context.emit(reply_output(inbound, header, home, space, reply))
-            context.count("replied", home, space, noun, "")
+            there = self._context(home, header.context)
+            context.emit(reply_output(inbound, header, home, there, reply))
+            context.count("replied", interface, space, noun, "")
 
     def _reply(
         self, record: Record, inbound: Record, message: Understood, reply: bytes, context: Context
@@ -182,15 +184,15 @@ class Registers:
         home = self._homes[record.topic]
         space = self._context(home, message.header.context)
         context.emit(reply_output(inbound, message.header, home, space, reply))
-        self._count(context, "replied", record, message)
+        self._count(context, "replied", inbound, message)
 
-    def _count(self, context: Context, what: str, record: Record, message: Understood) -> None:
-        home = self._homes[record.topic]
-        space = self._context(home, message.header.context)
-        context.count(what, home, space, message.noun.name, "")
+    def _count(self, context: Context, what: str, inbound: Record, message: Understood) -> None:
+        interface = self._entered[inbound.topic]
+        space = self._context(interface, message.header.context)
+        context.count(what, interface, space, message.noun.name, "")
 
-    def _context(self, home: str, context: str) -> str:
-        return self._catalogue.context_of(home, context)
+    def _context(self, interface: str, context: str) -> str:
+        return self._catalogue.context_of(interface, context)
 
 
 def _identities(effects: Sequence[Effect]) -> list[ObjectId]:

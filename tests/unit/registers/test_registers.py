@@ -158,6 +158,17 @@ def test_what_enters_on_another_interface_is_in_the_log_of_the_home(house: House
     assert [e["revision"] for e in events] == [1, 2]
 
 
+def test_what_is_refused_is_rejected_where_it_entered_and_answered_from_the_home(
+    house: House,
+) -> None:
+    house.send(message("1", "create", outage(), source="OMS"), "I1")
+    house.send(message("2", "create", outage(), source="CIS"), "I6")
+    assert (house.codes("I6"), house.codes("I1")) == (["object_exists"], [])
+    destinations = [answer.header.destination for answer in house.replies("I1") if answer.header]
+    assert destinations == ["OMS", "CIS"]
+    assert house.counts["rejected", "I6", "PRODUCTION", "Outages", "object_exists"] == 1
+
+
 def test_a_change_that_is_based_on_an_older_revision_is_refused(house: House) -> None:
     house.send(message("1", "create", outage()), "I1")
     seen = "<Property><Name>ExpectedRevision</Name><Value>{}</Value></Property>"
