@@ -105,7 +105,7 @@ def show(console: Console, figures: Sequence[InterfaceFigures], *, counted: bool
 
 
 def _counts(figures: Sequence[InterfaceFigures]) -> Table:
-    table = _table("Processed by intake")
+    table = _table("Processed")
     table.add_column("interface")
     for name in (*_COUNTED, "lag"):
         table.add_column(name, justify="right")
