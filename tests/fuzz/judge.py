@@ -162,6 +162,9 @@ class Edge:
         if done.counts["duplicates"]:
             _require(not codes and not events and not done.writes, "a repeat had an effect")
             return Verdict("repeat")
+        if any(output.topic.endswith(".accepted") for output in done.outputs):
+            _require(len(done.outputs) == 1, "passed on to a register, and something besides")
+            return Verdict("passed on")
         if done.writes:
             _require(len(done.writes) == 1, "more than one mark")
             return Verdict("accepted", codes)
@@ -191,6 +194,9 @@ class Edge:
             _require(message.reply is not None, "an answer without Reply")
             return 0
         if kind == "rejected":
+            return 0
+        if kind == "accepted":
+            _require(output.value == record.value, "passing on changed the bytes")
             return 0
         _require(self._home(output.topic) in self._logs, "an event on a topic that is no log")
         _, event = decode(output.value or b"")
