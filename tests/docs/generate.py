@@ -98,7 +98,7 @@ def _default(field: FieldInfo) -> str:
 
 def _kind(kind: object) -> str:
     text = getattr(kind, "__name__", None) if isinstance(kind, type) else str(kind)
-    text = re.sub(r"\b(typing|collections\.abc|pathlib)\.", "", text or str(kind))
+    text = re.sub(r"\b(typing|collections\.abc|pathlib(?:\._local)?)\.", "", text or str(kind))
     for name, plain in (
         (r"Mapping\[str, .*", "table"), (r"tuple\[str, \.\.\.\]", "list of text"),
         (r"Literal\[(.*)\]", r"\1"), (r" \| None", ""), (r"\bstr\b", "text"), ("Path", "path"),
