@@ -159,7 +159,7 @@ def _value(content: str, kind: DataType, element: etree._Element, findings: Find
         case Scalar.DATE:
             return _date(content, element, findings)
         case Scalar.INTEGER:
-            number = int(content)
+            number = parts.integer(content)
             if not -_LONG_BOUND <= number < _LONG_BOUND:
                 findings.add("value_not_number", element, "it does not fit into 64 bits")
             return number

@@ -22,6 +22,7 @@ Instant = int | datetime
 """A time of a record: Unix epoch milliseconds UTC, or what decoding makes of them."""
 # XML's white space; str.strip() alone would also take characters that XML counts as text.
 SPACE = " \t\r\n"
+_LONG_DIGITS = 19
 
 
 def epoch_ms(instant: Instant) -> int:
@@ -79,7 +80,16 @@ def flag(parent: etree._Element, tag: str) -> bool | None:
 def whole(parent: etree._Element, tag: str) -> int | None:
     """The xs:long in a child leaf."""
     content = text(parent, tag)
-    return None if content is None else int(content)
+    return None if content is None else integer(content)
+
+
+def integer(content: str) -> int:
+    """An xs:long or xs:integer that the XSD lets pass, whatever zeros stand before it.
+
+    Beyond 64 bits it is only certain to be beyond: `int` refuses some thousand digits.
+    """
+    digits = content.lstrip("+-0")[: _LONG_DIGITS + 1]
+    return (-1 if content.startswith("-") else 1) * int(digits or "0")
 
 
 def period(

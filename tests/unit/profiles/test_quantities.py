@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from schemas.profiles import mapping
+from schemas.profiles import mapping, parts
 from schemas.profiles.places import Findings
 from schemas.profiles.shapes import DataType, ProfileFileError, Shape, read_shape, source
 
@@ -24,6 +24,25 @@ XSD = """\
   {more}
 </xs:schema>
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("+007", 7),
+        ("-0", 0),
+        ("-" + "0" * 5000 + "12", -12),
+        ("9223372036854775807", 2**63 - 1),
+        ("-9223372036854775808", -(2**63)),
+    ],
+    ids=["sign", "zero", "long", "greatest", "smallest"],
+)
+def test_a_whole_number_is_read_whatever_zeros_stand_before_it(text: str, number: int) -> None:
+    assert parts.integer(text) == number
+
+
+def test_a_whole_number_of_any_length_is_known_to_be_too_large() -> None:
+    assert parts.integer("9" * 5000) >= 2**63
 
 
 def schema(tmp_path: Path, more: str = "") -> etree._Element:
