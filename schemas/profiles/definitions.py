@@ -23,7 +23,7 @@ from lxml import etree
 
 from schemas.profiles import mapping
 from schemas.profiles.model import Outcome
-from schemas.profiles.parts import Record
+from schemas.profiles.parts import Record, text_of
 from schemas.profiles.places import Findings, local_name
 from schemas.profiles.shapes import NAME, Shape
 
@@ -73,8 +73,9 @@ class Definitions:
         for path in (f"{space}mRID", f"{space}Names/{space}name"):
             for _, entry in self._found:
                 for leaf in entry.element.iterfind(path):
-                    name = (leaf.text or "").strip()
-                    self._by_name.setdefault((entry.shape.name, name), entry)
+                    name = text_of(leaf)
+                    if name is not None:
+                        self._by_name.setdefault((entry.shape.name, name), entry)
 
     def complete(self, record: Record, shape: Shape, findings: Findings) -> None:
         """Put what is defined into the record of an object, in place."""

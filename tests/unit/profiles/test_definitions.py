@@ -137,3 +137,16 @@ def test_a_record_is_read_again_from_what_is_written_of_it(meters: DeclaredProfi
     written = meters.write(records(meters, outcome))
     assert [etree.QName(child).localname for child in written] == ["Meter"]
     assert meters.read(written, "create").items == outcome.items
+
+
+def test_a_definition_with_an_empty_name_is_not_that_of_all_who_refer_to_none(
+    meters: DeclaredProfile,
+) -> None:
+    definition = com(
+        "<mRID>c-1</mRID><technology>plc</technology><Names><name/></Names><Names><name> </name>"
+        "</Names>"
+    )
+    other = com("<amrAddress>7</amrAddress>")
+    refer = meter(f'<ComFunction ref="c-1"/>{other}')
+    (record,) = records(meters, read(meters, refer, definition))
+    assert [part["technology"] for part in record["comFunction"]] == ["plc", None]
