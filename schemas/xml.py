@@ -104,6 +104,7 @@ _REASONS: Final = {
     _ERRORS.ERR_LT_IN_ATTRIBUTE: "a less-than sign in an attribute is not written as &lt;",
     _ERRORS.ERR_NAME_REQUIRED: "a less-than sign is not followed by a name",
     _ERRORS.ERR_ATTRIBUTE_REDEFINED: "an attribute is given twice",
+    _ERRORS.ERR_ATTRIBUTE_NOT_STARTED: "the value of an attribute is not in quotes",
     _ERRORS.ERR_GT_REQUIRED: "a tag is not closed",
     _ERRORS.ERR_RESERVED_XML_NAME: "an XML declaration that is not at the very beginning",
     _ERRORS.NS_ERR_UNDEFINED_NAMESPACE: "a namespace prefix is not declared",

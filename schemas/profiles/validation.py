@@ -17,7 +17,7 @@ from lxml import etree
 
 from schemas.errors import MessageError, Problem
 from schemas.profiles import pieces
-from schemas.profiles.places import PROBLEMS_MAX, Findings, local_name, located
+from schemas.profiles.places import PROBLEMS_MAX, Findings, line_of, local_name, located, xpath
 from schemas.profiles.shapes import source
 from schemas.profiles.tidying import NO_SYNONYMS, Synonyms, Tidying
 
@@ -39,6 +39,12 @@ _REASONS: Final = {
     _ERRORS.SCHEMAV_CVC_MINEXCLUSIVE_VALID: "a number too far from zero",
     _ERRORS.SCHEMAV_CVC_MAXEXCLUSIVE_VALID: "a number too far from zero",
     _ERRORS.SCHEMAV_CVC_ELT_1: "not an object of the profile",
+    _ERRORS.SCHEMAV_CVC_ELT_3_1: "xsi:nil; leave out an element that says nothing",
+    _ERRORS.SCHEMAV_CVC_ELT_4_1: "an xsi:type that is no name of a type",
+    _ERRORS.SCHEMAV_CVC_ELT_4_2: "an xsi:type that the profile does not have",
+    _ERRORS.SCHEMAV_CVC_ELT_4_3: "an xsi:type other than the profile's",
+    _ERRORS.SCHEMAV_CVC_TYPE_3_1_1: "an attribute that is not part of the profile",
+    _ERRORS.SCHEMAV_CVC_TYPE_3_1_2: "elements where the profile has a text",
 }
 
 
@@ -78,7 +84,10 @@ class ObjectSchema:
         """
         tag = etree.QName(payload)
         if tag.localname != self._noun or tag.namespace not in self.namespaces:
-            raise MessageError.of("noun_unknown", f"the payload is no {self._noun} known here")
+            detail = f"the payload is no {self._noun} in a namespace known for it: {self.namespace}"
+            raise MessageError.of(
+                "noun_unknown", detail, xpath=xpath(payload), line=line_of(payload)
+            )
         return tag.namespace
 
     def problems(

@@ -17,6 +17,7 @@ from lxml import etree
 
 from schemas.avro import decode, encode_fields, encode_provenance, frame, wire
 from schemas.envelope import Message, read
+from schemas.errors import MessageError
 from schemas.profiles import DeclaredProfile, declared, declared_names
 from schemas.profiles.mapping import DECIMAL_SCALE, EXACT
 from schemas.profiles.shapes import INTERVALS, NAME, DataType, Field, Scalar, Shape
@@ -196,3 +197,30 @@ def test_any_record_of_the_shape_is_valid_xml_that_says_the_same(
     outcome = profile.read(profile.write([whole(profile, body)]), "")
     assert [str(problem) for one in outcome.rejected for problem in one.problems] == []
     assert [item.body for item in outcome.items] == [body]
+
+
+@pytest.mark.parametrize(
+    ("inside", "why"),
+    [
+        ('<type xsi:nil="true"/>', "xsi:nil"),
+        ('<type a="1">x</type>', "an attribute"),
+        ('<shift xsi:type="Foo"/>', "an xsi:type"),
+        ("<type><b/></type>", "element"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words(inside: str, why: str) -> None:
+    text = (
+        '<Crews xmlns="urn:cimstream:Crews:1" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">'
+        f"<Crew><mRID>a</mRID>{inside}</Crew></Crews>"
+    )
+    (rejected,) = declared("crews").read(etree.fromstring(text)).rejected
+    assert why in rejected.problems[0].detail
+
+
+def test_a_payload_in_a_namespace_that_its_noun_does_not_have_is_told_with_the_one_it_has() -> None:
+    payload = etree.fromstring('<Crews xmlns="urn:cimstream:Crew:1"/>')
+    with pytest.raises(MessageError) as caught:
+        declared("crews").read(payload)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.xpath, problem.line) == ("noun_unknown", "/Crews", 1)
+    assert "urn:cimstream:Crews:1" in problem.detail

@@ -87,6 +87,12 @@ def test_an_undefined_entity_is_refused_and_not_quoted() -> None:
     assert "Jerry" not in str(caught.value)
 
 
+def test_a_value_without_quotes_is_refused_in_words() -> None:
+    with pytest.raises(MessageError) as caught:
+        parse(b"<a xmlns=urn:x/>")
+    assert "quotes" in str(caught.value)
+
+
 def test_the_entities_of_xml_and_character_references_are_read() -> None:
     assert parse(b"<a>&lt;&amp;&#228;&#x1F50C;</a>").text == "<&ä\N{ELECTRIC PLUG}"
 
