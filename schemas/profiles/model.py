@@ -40,13 +40,14 @@ class RejectedObject:
 
     `index` is its position among the elements of the payload, from 0; `element` its XML with
     every namespace declaration it needs. `namespace` is the payload's; the object itself may be
-    in another, or in none, which is what is then wrong with it.
+    in another, or in none, which is what is then wrong with it. `verb` is as of an `Item`.
     """
 
     index: int
     problems: tuple[Problem, ...]
     element: bytes
     namespace: str
+    verb: str = ""
 
 
 @dataclass(slots=True)

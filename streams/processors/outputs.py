@@ -205,6 +205,7 @@ def _alone(header: Header, rejected: RejectedObject) -> bytes:
     space = rejected.namespace
     payload = etree.Element(f"{{{space}}}{header.noun}", nsmap={None: space})  # type: ignore[dict-item]
     payload.append(element)
+    header = replace(header, verb=rejected.verb or header.verb)
     kind = KIND_OF_VERB[header.verb]
     # A reply must say how it came out; what is kept of this one did not.
     reply = Reply("FAILED") if kind is Kind.RESPONSE else None

@@ -88,7 +88,10 @@ class Understanding:
         noun = self._admit(message.header)
         for operation in () if message.operation_set is None else message.operation_set.operations:
             self._admit_operation(operation, noun)
-        outcome, atomic = _objects(message, message.header.verb, profile(noun.profile or ""))
+        reader = profile(noun.profile or "")
+        outcome, atomic = _objects(
+            message, message.header.verb, reader, register=noun.kind == "register"
+        )
         return self._understood(message.kind, message.header, noun, data, outcome, atomic=atomic)
 
     def _understood(
@@ -113,7 +116,7 @@ class Understanding:
         """
         if not header.noun:
             raise MessageError(Problem("noun_missing", xpath="/*/Header/Noun"))
-        if header.verb in _NEEDS_MESSAGE_ID and not header.message_id:
+        if not header.message_id and self._needs_message_id(header):
             detail = f"a message with verb {header.verb} must have one"
             raise MessageError(Problem("message_id_missing", detail, "/*/Header/MessageID"))
         code = self._catalogue.refusal(self._interface, header.noun, header.verb)
@@ -125,6 +128,17 @@ class Understanding:
         if header.context not in self._contexts:
             raise MessageError(Problem("context_unknown", xpath="/*/Header/Context"))
         return self._catalogue.nouns[header.noun]
+
+    def _needs_message_id(self, header: Header) -> bool:
+        """Whether without one a repeat would change something again, or a change look like one.
+
+        Of a register so do events: an object that is changed to and fro is told of twice alike.
+        """
+        if header.verb in _NEEDS_MESSAGE_ID:
+            return True
+        noun = self._catalogue.nouns.get(header.noun)
+        is_event = KIND_OF_VERB.get(header.verb) is Kind.EVENT
+        return is_event and noun is not None and noun.kind == "register"
 
     def _admit_operation(self, operation: Operation, noun: Noun) -> None:
         """Raises MessageError: `operation_noun`, or those of `Catalogue.refusal` for its verb."""
@@ -145,32 +159,50 @@ class Understanding:
         )
 
 
-def _objects(message: Message, verb: str, reader: Profile) -> tuple[Outcome, bool]:
+def _objects(
+    message: Message, verb: str, reader: Profile, *, register: bool
+) -> tuple[Outcome, bool]:
     """The objects of the payload or of every operation, and whether all must be good.
 
-    Each object of an operation has that operation's verb.
+    Each object of an operation has that operation's verb. A change of a `register` that names
+    no object would be answered as if it had changed something.
 
     Raises:
         MessageError: payload_missing.
     """
+    answers = message.kind is Kind.RESPONSE
     if message.operation_set is not None:
         together = Outcome()
         seen = 0  # objects are counted through all operations
-        for operation in message.operation_set.operations:
-            if operation.payload is not None:
-                partial = operation.element_operation
-                part = reader.read(operation.payload, "" if partial else operation.verb)
-                first, said = len(together.items), operation.verb
-                together.items += [
-                    replace(item, index=first + n, verb=said, partial=partial)
-                    for n, item in enumerate(part.items)
-                ]
-                together.rejected += [replace(r, index=r.index + seen) for r in part.rejected]
-                together.objects += part.objects
-                seen += len(operation.payload)
+        operations = message.operation_set.operations
+        if not operations and not answers:
+            raise MessageError(Problem("payload_missing", "no operation", "/*/Payload"))
+        for operation in operations:
+            at = f"operation {operation.operation_id}"
+            if operation.payload is None:
+                if answers:
+                    continue
+                raise MessageError(Problem("payload_missing", at, "/*/Payload"))
+            partial = operation.element_operation
+            part = reader.read(operation.payload, "" if partial else operation.verb)
+            if register and not part.objects:
+                raise MessageError(Problem("payload_missing", f"{at}: no object", "/*/Payload"))
+            first, said = len(together.items), operation.verb
+            together.items += [
+                replace(item, index=first + n, verb=said, partial=partial)
+                for n, item in enumerate(part.items)
+            ]
+            together.rejected += [
+                replace(r, index=r.index + seen, verb=said) for r in part.rejected
+            ]
+            together.objects += part.objects
+            seen += len(operation.payload)
         return together, message.operation_set.enforce_integrity
     if message.payload is None:
-        if message.kind is Kind.RESPONSE:
+        if answers:
             return Outcome(), False
         raise MessageError(Problem("payload_missing", xpath="/*/Payload"))
-    return reader.read(message.payload, verb), False
+    outcome = reader.read(message.payload, verb)
+    if register and not outcome.objects:
+        raise MessageError(Problem("payload_missing", "no object", "/*/Payload"))
+    return outcome, False

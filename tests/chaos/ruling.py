@@ -172,13 +172,18 @@ def _tree(data: bytes | None) -> etree._Element:
     return root
 
 
+def _must_have_id(verb: str, entry: dict) -> bool:
+    told = entry.get("kind") == "register" and verb not in ("get", "reply")
+    return verb in _MUST_HAVE_ID or (told and verb in _VERBS)
+
+
 def _admit(verb: str, noun: str, message_id: str, context: str) -> None:
     """Refuse what may not be said on I7."""
     entry = _nouns().get(noun, {})
     allowed = entry.get("senders", {}).get(_INTERFACE)
     checks = (
         ("noun_missing", not noun),
-        ("message_id_missing", verb in _MUST_HAVE_ID and not message_id),
+        ("message_id_missing", not message_id and _must_have_id(verb, entry)),
         ("noun_unknown", not entry),
         ("interface_not_allowed", allowed is None),
         ("noun_planned", entry.get("profile") == "planned"),

@@ -176,17 +176,29 @@ class Intake:
 
     def _refuse_objects(self, record: Record, message: Understood, context: Context) -> None:
         """No object takes effect: because all are bad, or because one bad one spoils all."""
-        first = message.rejected[0].problems[0]
-        if message.atomic and message.items:
-            detail = f"object {message.rejected[0].index}: {first}"
-            problem = Problem("transaction_aborted", detail, first.xpath, first.line)
-            refused = Refused((problem,), message.header, message.pattern)
-            self._refuse(record, refused, context)
+        if message.atomic:
+            self._refuse_whole(record, message, context)
             return
         self._reject_objects(record, message, context)
         if message.pattern.replies:
             reply = failed_reply(record, message.header, (), message.rejected)
             self._reply(record, message.header, reply, context)
+
+    def _refuse_whole(self, record: Record, message: Understood, context: Context) -> None:
+        """What takes effect as a whole is rejected as a whole, to be sent again as it is."""
+        header, told = message.header, [p for one in message.rejected for p in one.problems]
+        first = told[0]
+        aborted: tuple[Problem, ...] = ()
+        if message.items:
+            detail = f"object {message.rejected[0].index}: {first}"
+            first = Problem("transaction_aborted", detail, first.xpath, first.line)
+            aborted = (first,)
+        self._count(context, "rejected", record, header, first.code)
+        topic = self._rejected_topic(record, header)
+        context.emit(rejection(record, topic, header, first, others=len(told) - 1))
+        if message.pattern.replies:
+            reply = failed_reply(record, header, aborted, message.rejected)
+            self._reply(record, header, reply, context)
 
     def _refuse(self, record: Record, refused: Refused, context: Context) -> None:
         header, problems = refused.header, refused.problems

@@ -28,6 +28,17 @@ _REVISION_NUMBER: Final = "revisionNumber"
 Record = dict[str, Any]
 
 
+def _number(text: str | None) -> tuple[int, str] | None:
+    """What sorts like the number that the text is; None where it is none.
+
+    `int` would refuse a text of some thousand digits.
+    """
+    if text is None or not (text.isascii() and text.isdecimal()):
+        return None
+    digits = text.lstrip("0")
+    return len(digits), digits
+
+
 @dataclass(frozen=True, slots=True)
 class State:
     """An object as it is."""
@@ -117,13 +128,12 @@ class Changes:
         return {**before.record, **there}
 
     def _outdated(self, before: State, said: Record) -> str | None:
-        expected = dict(self._header.properties).get(EXPECTED_REVISION)
-        if expected is not None and expected != str(before.revision):
-            return "revision_outdated"
-        known, told = before.record.get(_REVISION_NUMBER), said.get(_REVISION_NUMBER)
-        if known and told and known.isdecimal() and told.isdecimal() and int(told) < int(known):
-            return "revision_outdated"
-        return None
+        for name, expected in self._header.properties:
+            if name.lower() == EXPECTED_REVISION.lower() and expected != str(before.revision):
+                return "revision_outdated"
+        known = _number(before.record.get(_REVISION_NUMBER))
+        told = _number(said.get(_REVISION_NUMBER))
+        return "revision_outdated" if known and told and told < known else None
 
     def _error(self, code: str, item: Item, detail: str = "") -> MessageError:
         about = f"object {item.index}" + (f": {detail}" if detail else "")

@@ -282,6 +282,30 @@ def operation_set(*payloads: str, integrity: bool) -> str:
     return f"<OperationSet>{flag}{operations}</OperationSet>"
 
 
+def test_a_rejected_object_keeps_the_verb_of_its_operation(driver: Driver) -> None:
+    bad = operation_set(readings("good"), readings("bad", ["x", "1", "1", "1"]), integrity=False)
+    data = m.envelope(
+        bad.replace("<verb>create</verb>", "<verb>created</verb>"), verb="create", message_id="m-1"
+    )
+
+    (rejected,) = (o for o in driver.send(data) if o.topic.endswith(".rejected"))
+
+    kept = read(rejected.value or b"").header
+    assert kept is not None
+    assert (kept.verb, kept.message_id) == ("created", "m-1#1")
+
+
+def test_an_operation_without_payload_is_not_passed_over(driver: Driver) -> None:
+    data = m.envelope(
+        operation_set(readings("good"), "", integrity=False), verb="create", message_id="m-1"
+    )
+
+    outputs = driver.send(data)
+
+    assert codes(outputs)[0] == "payload_missing"
+    assert list(events(outputs)) == []
+
+
 def test_an_operation_set_without_integrity_passes_object_by_object(driver: Driver) -> None:
     bad = readings("bad", ["x", "1", "1", "1"])
     data = m.envelope(

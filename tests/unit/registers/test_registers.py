@@ -230,3 +230,98 @@ def test_a_record_on_accepted_that_intake_did_not_write_is_rejected_like_any_bad
         "cim.i1.rejected",
         "processing_failed",
     )
+
+
+@pytest.mark.parametrize("verb", ["created", "changed", "closed"])
+def test_an_event_about_a_register_needs_a_message_id_too(house: House, verb: str) -> None:
+    """Known by its content, the second change to a cause that it had before would be a repeat."""
+    house.send(message("1", "create", outage()), "I1")
+    house.send(message("", verb, outage()), "I1")
+    assert house.codes("I1") == ["message_id_missing"]
+    assert len(house.events("Outages")) == 1
+
+
+def operations(*parts: tuple[str, str]) -> str:
+    steps = "".join(
+        f"<msg:Operation><msg:operationId>{n}</msg:operationId><msg:verb>{verb}</msg:verb>{payload}"
+        "</msg:Operation>"
+        for n, (verb, payload) in enumerate(parts)
+    )
+    space = "http://iec.ch/TC57/2011/schema/message"
+    return f'<msg:OperationSet xmlns:msg="{space}">{steps}</msg:OperationSet>'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        operations(("create", outages(outage("o2"))), ("close", "")),
+        operations(("create", outages(outage("o2"))), ("close", outages())),
+        operations(),
+        outages(),
+    ],
+    ids=["an operation without payload", "one without object", "no operation", "no object"],
+)
+def test_a_change_that_names_no_object_is_refused_and_not_answered_as_done(
+    house: House, payload: str
+) -> None:
+    house.send(message("1", "create", outage("o1")), "I1")
+    house.send(m.envelope(payload, message_id="2", verb="change", noun="Outages"), "I1")
+    assert house.codes("I1") == ["payload_missing"]
+    assert list(house.current("Outages")) == [b"o1"]
+    assert [r.reply.result for r in house.replies("I1") if r.reply] == ["OK", "FAILED"]
+
+
+def test_what_takes_effect_as_a_whole_is_rejected_as_a_whole_if_every_object_is_bad(
+    house: House,
+) -> None:
+    """Taken apart, each object would have the header's verb, and an ID of its own."""
+    bad = outages(outage("o1", kind="sometimes"))
+    data = m.envelope(
+        operations(("create", bad), ("close", bad)), message_id="1", verb="change", noun="Outages"
+    )
+    house.send(data, "I1")
+    (rejected,) = house.logs["cim.i1.rejected"]
+    assert rejected.value == data
+    assert header(rejected, "cimstream_why").endswith("(and 1 more)")
+    (answer,) = house.replies("I1")
+    assert answer.reply is not None
+    assert [e.object_id.value for e in answer.reply.errors if e.object_id] == ["0", "1"]
+
+
+def test_an_aborted_message_says_how_much_is_wrong_and_answers_with_each_bad_object(
+    house: House,
+) -> None:
+    bad = [outage(f"b{n}", kind="sometimes") for n in range(3)]
+    house.send(message("1", "create", outage("o1"), *bad), "I1")
+    (rejected,) = house.logs["cim.i1.rejected"]
+    assert header(rejected, "cimstream_code") == "transaction_aborted"
+    assert header(rejected, "cimstream_why").endswith("(and 2 more)")
+    (answer,) = house.replies("I1")
+    assert answer.reply is not None
+    assert [e.code for e in answer.reply.errors] == ["5.9", "1.8", "1.8", "1.8"]
+
+
+@pytest.mark.parametrize(
+    ("known", "told", "codes"),
+    [
+        ("010", "9", ["revision_outdated"]),
+        ("9", "0010", []),
+        ("2" * 5000, "1" * 5000, ["revision_outdated"]),
+        ("0" * 5000, "1", []),
+    ],
+    ids=["zeros before", "zeros behind", "long", "long zero"],
+)
+def test_revision_numbers_of_any_length_are_compared_as_numbers(
+    house: House, known: str, told: str, codes: list[str]
+) -> None:
+    for verb, number in (("create", known), ("change", told)):
+        more = f"<revisionNumber>{number}</revisionNumber>"
+        house.send(message(verb, verb, outage(more=more)), "I1")
+    assert house.codes("I1") == codes
+
+
+def test_the_expected_revision_counts_in_whatever_capitals_it_is_named(house: House) -> None:
+    house.send(message("1", "create", outage()), "I1")
+    seen = "<Property><Name>expectedrevision</Name><Value>7</Value></Property>"
+    house.send(message("2", "change", outage(), extra=seen), "I1")
+    assert house.codes("I1") == ["revision_outdated"]
