@@ -15,7 +15,7 @@ from schemas.errors import Problem
 # Enough to correct a sender; a broken export repeats one fault thousands of times.
 PROBLEMS_MAX = 20
 
-_STEP = re.compile(r"(?:[^:\[/]+:)?([^\[/]+)(?:\[(\d+)\])?")
+_STEP = re.compile(r"(?:([^:\[/]+):)?([^\[/]+)(?:\[(\d+)\])?")
 
 
 def local_name(element: etree._Element) -> str:
@@ -67,15 +67,19 @@ def located(top: etree._Element, path: str) -> etree._Element:
     """The element that a path of libxml2's log means; `top` where it cannot be followed.
 
     Steps are `p:name`, `p:name[2]` or, for a default namespace, `*[5]`: the fifth child of
-    any name.
+    any name. Positions are among siblings of the same prefix: two prefixes may mean one namespace.
     """
     at = top
     for step in path.split("/")[2:]:
         match = _STEP.fullmatch(step)
         if match is None:
             return at
-        name, position = match[1], int(match[2] or 1)
-        children = [child for child in at if name == "*" or local_name(child) == name]
+        prefix, name, position = match[1], match[2], int(match[3] or 1)
+        children = [
+            child
+            for child in at
+            if name == "*" or (child.prefix == prefix and local_name(child) == name)
+        ]
         if position > len(children):
             return at
         at = children[position - 1]

@@ -9,6 +9,7 @@ import pytest
 from lxml import etree
 
 from schemas import avro
+from schemas.envelope import read as read_message
 from schemas.errors import MessageError
 from schemas.profiles import DeclaredProfile, Item, Outcome, RejectedObject, declared
 from schemas.profiles.places import Findings
@@ -208,3 +209,20 @@ def test_findings_of_a_document_are_not_more_than_those_that_are_kept(
     for _ in range(100):
         kept.add("profile_violation", etree.Element("x"))
     assert len(rejected.problems) == len(kept.problems)
+
+
+def test_a_fault_in_a_later_part_of_an_older_document_is_told_of_that_part(
+    bids: DeclaredProfile,
+) -> None:
+    """The copy in the newest revision has other prefixes for each name, which paths go by."""
+    text = bid()
+    begin = text.index("<Bid_TimeSeries>")
+    end = text.index("</Bid_TimeSeries>") + len("</Bid_TimeSeries>")
+    series = text[begin:end]
+    wrong = series.replace("<registeredResource.mRID ", '<registeredResource.mRID other="1" ')
+    message = read_message(f"{text[:end]}\n{wrong}{text[end:]}".encode())
+    assert message.payload is not None
+    (rejected,) = bids.read(message.payload, "created").rejected
+    assert rejected.problems[0].xpath == (
+        "/EventMessage/Payload/ReserveBid_MarketDocument/Bid_TimeSeries[2]/registeredResource.mRID"
+    )

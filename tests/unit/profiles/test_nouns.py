@@ -224,3 +224,16 @@ def test_a_payload_in_a_namespace_that_its_noun_does_not_have_is_told_with_the_o
     (problem,) = caught.value.problems
     assert (problem.code, problem.xpath, problem.line) == ("noun_unknown", "/Crews", 1)
     assert "urn:cimstream:Crews:1" in problem.detail
+
+
+def test_a_fault_is_found_where_it_is_whatever_prefixes_its_siblings_have() -> None:
+    names = [
+        '<Names><name>1</name></Names><x:Names xmlns:x="urn:cimstream:Crews:1">',
+        "<x:name>2</x:name><x:NameType/></x:Names>",
+    ]
+    text = (
+        f'<Crews xmlns="urn:cimstream:Crews:1"><Crew><mRID>a</mRID>{"".join(names)}</Crew></Crews>'
+    )
+    (rejected,) = declared("crews").read(etree.fromstring(text)).rejected
+    assert (rejected.problems[0].xpath or "").startswith("/Crews/Crew/Names")
+    assert "NameType" in (rejected.problems[0].xpath or "")
