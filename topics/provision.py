@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
     NewTopic,
     ResourceType,
 )
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from topics.catalogue import Catalogue, TopicSpec
 from topics.errors import EXIT_FAILED, EXIT_UNAVAILABLE, OperatorError
@@ -37,9 +38,12 @@ _T = TypeVar("_T")
 # writes going on (min.insync.replicas 2) and of two without losing data.
 _REPLICAS_WANTED: Final = 3
 _REQUEST_S: Final = 30.0
-# How long a created topic may take until every broker tells of it.
-_VISIBLE_S: Final = 30.0
+# How long created topics may take until every broker tells of them and serves them. Hundreds at a
+# time keep one broker of a busy machine at work for 15 s and more.
+_VISIBLE_S: Final = 120.0
 _LOOK_S: Final = 0.1
+# The library leaves its factory untyped.
+_LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 # Nobody answered, as against: somebody answered no.
 _AWAY: Final = frozenset(
     {
@@ -307,7 +311,10 @@ def _alter(admin: Admin, rows: Iterable[Row]) -> None:
 
 
 def _await(admin: Admin, rows: Sequence[Row]) -> None:
-    """Return when the brokers tell of the topics as asked for: they learn of it one by one."""
+    """Return when the brokers tell of the topics as asked for, and serve each partition.
+
+    They learn of it one by one, and of a partition they lead later than others tell of it.
+    """
     deadline = time.monotonic() + _VISIBLE_S
     waiting = list(rows)
     while waiting:
@@ -319,7 +326,7 @@ def _await(admin: Admin, rows: Sequence[Row]) -> None:
             for row in waiting
             if _row(row.topic, found, settings.get(row.topic.name, {}), row.replicas).action
             in ("create", "alter")
-        ]
+        ] or _unserved(admin, rows)
         if waiting and time.monotonic() > deadline:
             raise ProvisionError(
                 "broker_refused",
@@ -330,6 +337,20 @@ def _await(admin: Admin, rows: Sequence[Row]) -> None:
                 exit_code=EXIT_UNAVAILABLE,
             )
         time.sleep(_LOOK_S if waiting else 0.0)
+
+
+def _unserved(admin: Admin, rows: Sequence[Row]) -> list[Row]:
+    """Those of whose partitions one has no leader yet that answers."""
+    wanted = {
+        TopicPartition(row.topic.name, partition): row
+        for row in rows
+        for partition in range(row.topic.partitions)
+    }
+    if not wanted:
+        return []
+    asked = dict.fromkeys(wanted, _LATEST)
+    answers = admin.client.list_offsets(asked, request_timeout=_REQUEST_S)
+    return [wanted[at] for at, future in answers.items() if future.exception() is not None]
 
 
 def _result(

@@ -46,7 +46,7 @@ from schemas.profiles.objects import Draft, read_objects, read_whole, reject
 from schemas.profiles.parts import Record
 from schemas.profiles.places import Findings
 from schemas.profiles.revisions import Revision
-from schemas.profiles.shapes import XS, ProfileFileError, Shape, read_shape, source
+from schemas.profiles.shapes import INTERVALS, XS, ProfileFileError, Shape, read_shape, source
 from schemas.profiles.validation import ObjectSchema
 
 # A new object says what it is; what is changed as a whole, too.
@@ -184,6 +184,15 @@ class DeclaredProfile:
     def required(self) -> tuple[str, ...]:
         """What a whole object must say, as names of XML."""
         return tuple(self._fields[key].tag for key in self._declaration.required)
+
+    @property
+    def periods(self) -> frozenset[str]:
+        """The fields that are a start and an end, one of which may be said without the other."""
+        return frozenset(
+            field.key
+            for field in self.shape.fields
+            if isinstance(field.type, Shape) and field.type.name in INTERVALS and not field.many
+        )
 
     def missing(self, record: Record) -> list[str]:
         """What a whole object must say and this one does not, as names of XML."""

@@ -19,6 +19,9 @@ from schemas.xml import XmlLimits
 from topics import Catalogue, Noun, Pattern, naming
 from topics.catalogue import VERBS
 
+# A message of a register is applied in one transaction, which the broker ends after 10 s: 20,000
+# small objects took 7 s on a busy machine.
+REGISTER_OBJECTS_MAX: Final = 5_000
 # Verbs that change something: a repeat that could not be recognised would do it twice.
 _NEEDS_MESSAGE_ID: Final = frozenset({"create", "change", "cancel", "close", "delete", "execute"})
 
@@ -92,6 +95,9 @@ class Understanding:
         outcome, atomic = _objects(
             message, message.header.verb, reader, register=noun.kind == "register"
         )
+        if noun.kind == "register" and outcome.objects > REGISTER_OBJECTS_MAX:
+            detail = f"it has {outcome.objects}, the limit is {REGISTER_OBJECTS_MAX}"
+            raise MessageError(Problem("too_many_objects", detail, "/*/Payload"))
         return self._understood(message.kind, message.header, noun, data, outcome, atomic=atomic)
 
     def _understood(

@@ -28,6 +28,10 @@ _REVISION_NUMBER: Final = "revisionNumber"
 Record = dict[str, Any]
 
 
+def _told(record: Record) -> Record:
+    return {key: value for key, value in record.items() if value is not None}
+
+
 def _number(text: str | None) -> tuple[int, str] | None:
     """What sorts like the number that the text is; None where it is none.
 
@@ -125,6 +129,9 @@ class Changes:
         if content is Content.NONE:
             return before.record
         there = {key: value for key, value in said.items() if value not in (None, [])}
+        for key in self._profile.periods & there.keys():
+            # Who closes something says its end; that is no word on when it began.
+            there[key] = {**(before.record[key] or {}), **_told(there[key])}
         return {**before.record, **there}
 
     def _outdated(self, before: State, said: Record) -> str | None:

@@ -9,6 +9,7 @@ from streams.engine.processor import Buffer, Context
 from streams.engine.record import Record
 from streams.processors.registers import Registers
 from streams.processors.registers.life_cycle import Life, refusal, transition
+from streams.processors.understand import REGISTER_OBJECTS_MAX
 from tests.unit.registers.driver import CATALOGUE, START_MS, House, header
 
 SPACE = "urn:cimstream:Outages:1"
@@ -325,3 +326,20 @@ def test_the_expected_revision_counts_in_whatever_capitals_it_is_named(house: Ho
     seen = "<Property><Name>expectedrevision</Name><Value>7</Value></Property>"
     house.send(message("2", "change", outage(), extra=seen), "I1")
     assert house.codes("I1") == ["revision_outdated"]
+
+
+def test_who_closes_something_by_its_end_leaves_its_start_as_it_was(house: House) -> None:
+    started = "<actualPeriod><start>2026-03-02T05:38:00Z</start></actualPeriod>"
+    ended = "<actualPeriod><end>2026-03-02T07:10:00Z</end></actualPeriod>"
+    house.send(message("1", "create", outage(more=started)), "I1")
+    house.send(message("2", "close", outage(kind="", more=ended)), "I1")
+    period = house.events("Outages")[-1]["actualPeriod"]
+    assert (period["end"] - period["start"]).total_seconds() == 92 * 60
+
+
+def test_a_message_of_more_objects_than_a_transaction_holds_is_refused_whole(house: House) -> None:
+    objects = [outage(f"o{number}") for number in range(REGISTER_OBJECTS_MAX + 1)]
+    house.send(message("1", "create", *objects), "I1")
+    assert house.codes("I1") == ["too_many_objects"]
+    house.send(message("2", "create", *objects[1:]), "I1")
+    assert len(house.events("Outages")) == REGISTER_OBJECTS_MAX
