@@ -341,16 +341,16 @@ def _await(admin: Admin, rows: Sequence[Row]) -> None:
 
 def _unserved(admin: Admin, rows: Sequence[Row]) -> list[Row]:
     """Those of whose partitions one has no leader yet that answers."""
-    wanted = {
-        TopicPartition(row.topic.name, partition): row
+    asked = {
+        TopicPartition(row.topic.name, partition): _LATEST
         for row in rows
         for partition in range(row.topic.partitions)
     }
-    if not wanted:
+    if not asked:
         return []
-    asked = dict.fromkeys(wanted, _LATEST)
     answers = admin.client.list_offsets(asked, request_timeout=_REQUEST_S)
-    return [wanted[at] for at, future in answers.items() if future.exception() is not None]
+    silent = {at.topic for at, future in answers.items() if future.exception() is not None}
+    return [row for row in rows if row.topic.name in silent]
 
 
 def _result(
