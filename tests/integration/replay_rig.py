@@ -125,9 +125,15 @@ class Rig:
         worker.stop()
 
     def lag(self) -> int:
-        """Inbound records that intake has not committed."""
+        """Inbound records that intake has not committed; what it forwards lies there, too.
+
+        While a transaction is still being ended, one more than can be read.
+        """
         with TopicReader(KafkaSettings(self.kafka)) as reader:
-            kept = reader.bounds(reader.topics()[INBOUND])
+            inbound = reader.topics()[INBOUND]
+            kept = reader.bounds(inbound)
+            if reader.bounds(inbound, committed=False) != kept:
+                return 1
             done = reader.group_offsets("intake", kept)
             left = {at: Range(done.get(at, s.start), s.end) for at, s in kept.items()}
             return sum(1 for _ in reader.records(left))
