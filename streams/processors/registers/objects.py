@@ -117,7 +117,8 @@ class Changes:
             raise self._error(code, item)
         revision = 1 if before is None else before.revision + 1
         record = self._merged(before, said, step.content, partial=item.partial)
-        if step.content is Content.WHOLE and (missing := self._profile.missing(record)):
+        new = before is None or step.content is Content.WHOLE
+        if new and (missing := self._profile.missing(record)):
             raise self._error("field_required", item, ", ".join(missing))
         return State(revision, step.target, record)
 

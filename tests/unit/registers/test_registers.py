@@ -343,3 +343,16 @@ def test_a_message_of_more_objects_than_a_transaction_holds_is_refused_whole(hou
     assert house.codes("I1") == ["too_many_objects"]
     house.send(message("2", "create", *objects[1:]), "I1")
     assert len(house.events("Outages")) == REGISTER_OBJECTS_MAX
+
+
+def test_a_control_that_begins_with_its_execution_says_all_that_a_new_one_must(
+    house: House,
+) -> None:
+    """What `execute` makes is a new object; what it finds is not."""
+    control = (
+        '<Controls xmlns="urn:cimstream:Controls:1"><Control><mRID>c</mRID></Control></Controls>'
+    )
+    bare = m.envelope(control, message_id="1", verb="execute", noun="Controls", source="SCADA")
+    house.send(bare, "I9")
+    assert house.codes("I9") == ["field_required"]
+    assert house.events("Controls") == []
