@@ -65,6 +65,7 @@ __all__ = [
     "cluster",
     "connect",
     "ensure",
+    "outline",
     "plan",
     "session_timeout_min_ms",
 ]
@@ -183,6 +184,17 @@ def plan(admin: Admin, catalogue: Catalogue, *, replicas: int | None = None) -> 
     return _compare(admin, catalogue.topics(), replicas)
 
 
+def outline(admin: Admin, catalogue: Catalogue) -> Plan:
+    """As `plan`, but settings are not asked for: no row says `alter`. Takes one request.
+
+    Raises:
+        ProvisionError: as `plan`.
+    """
+    found = cluster(admin)
+    copies = min(_REPLICAS_WANTED, found.brokers)
+    return Plan(found, tuple(_row(spec, found, None, copies) for spec in catalogue.topics()))
+
+
 def ensure(admin: Admin, specs: Sequence[TopicSpec]) -> tuple[str, ...]:
     """Create those of `specs` that are not there; give their names. Others are left as they are.
 
@@ -237,13 +249,16 @@ def apply(admin: Admin, todo: Plan) -> None:
     _await(admin, todo.of("create") + todo.of("alter"))
 
 
-def _row(spec: TopicSpec, found: Cluster, settings: Mapping[str, str], copies: int) -> Row:
+def _row(spec: TopicSpec, found: Cluster, settings: Mapping[str, str] | None, copies: int) -> Row:
+    """The row of one topic; without its settings, they count as right."""
     if spec.name not in found.topics:
         return Row(spec, "create", copies)
     partitions, replicas = found.topics[spec.name]
     if partitions != spec.partitions:
         reason = f"the cluster has {partitions} partition(s), the catalogue {spec.partitions}"
         return Row(spec, "conflict", replicas, reason=reason)
+    if settings is None:
+        return Row(spec, "unchanged", replicas)
     changes = tuple(
         (key, settings.get(key, ""), value)
         for key, value in sorted(_config(spec, replicas).items())

@@ -134,7 +134,7 @@ def _check_topics(admin: provision.Admin, catalogue: Catalogue) -> None:
 
     State and identity depend on the counts: with another one, repeats would not meet.
     """
-    found = provision.plan(admin, catalogue)
+    found = provision.outline(admin, catalogue)
     conflicts = found.of("conflict")
     if conflicts:
         raise OperatorError(

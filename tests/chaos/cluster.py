@@ -214,7 +214,7 @@ class Cluster:
         """Make all topics of the interface under test as if nobody had used them."""
         specs = [spec for spec in self._catalogue.topics() if spec.interface == INTERFACE]
         self.delete_topics(spec.name for spec in specs)
-        self.apply_topics()
+        provision.ensure(provision.connect(self.bootstrap), specs)
 
     def apply_topics(self) -> None:
         """What `cimstream topics apply` does."""

@@ -11,6 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -50,8 +51,9 @@ def fill(folder: Path, count: int) -> dict[str, bytes]:
     return contents
 
 
+@cache
 def make_topics(bootstrap: str) -> None:
-    """The topics of the catalogue, as `cimstream topics apply` makes them."""
+    """The topics of the catalogue, as `cimstream topics apply` makes them; once per cluster."""
     admin = provision.connect(bootstrap)
     provision.apply(admin, provision.plan(admin, load_catalogue()))
 

@@ -26,6 +26,7 @@ from streams.demo import messages as m
 from streams.engine.kafka import KafkaSettings
 from streams.engine.record import Record
 from streams.runtime.reading import TopicReader
+from tests.integration.data_rig import make_topics
 from topics import load_catalogue
 
 pytestmark = pytest.mark.integration
@@ -80,7 +81,7 @@ def run(kafka: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
 def make_run(kafka: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """See `run`; for fixtures of other files."""
-    cimstream(kafka, "topics", "apply")
+    make_topics(kafka)
     started: list[Run] = []
 
     def start(*arguments: str, folder: str = "state", **variables: str) -> Run:
