@@ -185,7 +185,7 @@ def plan(admin: Admin, catalogue: Catalogue, *, replicas: int | None = None) -> 
 
 
 def outline(admin: Admin, catalogue: Catalogue) -> Plan:
-    """As `plan`, errors too, but in one request: settings are not asked for, nothing is to alter."""
+    """As `plan`, errors too, but in one request: no settings are asked for, no row is `alter`."""
     found = cluster(admin)
     copies = min(_REPLICAS_WANTED, found.brokers)
     return Plan(found, tuple(_row(spec, found, None, copies) for spec in catalogue.topics()))
