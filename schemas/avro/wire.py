@@ -41,7 +41,8 @@ def long(number: int) -> bytes:
 def string(text: str) -> bytes:
     """An Avro string."""
     encoded = text.encode()
-    return long(len(encoded)) + encoded
+    size = len(encoded)
+    return (_ONE_BYTE[size << 1] if size < 64 else long(size)) + encoded
 
 
 def array(items: Sequence[bytes]) -> bytes:

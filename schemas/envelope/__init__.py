@@ -5,7 +5,7 @@ edition 1. `peek_header` is for routing without reading the payload. `message.xs
 schema of what is written.
 """
 
-from schemas.envelope.header import peek_header
+from schemas.envelope.header import HeaderFields, peek_fields, peek_header
 from schemas.envelope.model import (
     Header,
     Kind,
@@ -21,6 +21,7 @@ from schemas.envelope.writer import fault, reply_error, reply_to, write
 
 __all__ = [
     "Header",
+    "HeaderFields",
     "Kind",
     "Message",
     "ObjectId",
@@ -29,6 +30,7 @@ __all__ = [
     "Reply",
     "ReplyError",
     "fault",
+    "peek_fields",
     "peek_header",
     "read",
     "reply_error",

@@ -9,6 +9,7 @@ None for a fault), because both read it with the same function.
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from lxml import etree
@@ -65,6 +66,29 @@ _ROOT_NAME: Final = re.compile(rb"<([^\s<>!?/&=\"']+)[\s>]")
 _HEADER_END: Final = re.compile(rb"</(?:[^\s<>/:&]+:)?Header[ \t\r\n]*>")
 
 
+@dataclass
+class HeaderFields:
+    """A Header under construction: values by attribute name, and what was wrong with others."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    properties: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    @cached_property
+    def header(self) -> Header:
+        """The Header of the values, once all are there; verb and noun may be "", or unknown."""
+        values = self.values.copy()
+        verb = normal_verb(values.pop("verb", ""))
+        noun = values.pop("noun", "")
+        context = values.pop("context", PRODUCTION).upper()
+        return Header(verb, noun, context=context, properties=tuple(self.properties), **values)
+
+    def refuse(self, code: str, detail: str, place: Place, at: etree._Element) -> None:
+        """Note a problem with the element `at`, which is that place; the first few are enough."""
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(Problem(code, detail, place.path, line_of(at)))
+
+
 def peek_header(data: bytes, limits: XmlLimits = DEFAULT) -> Header | None:
     """The Header, reading no further than its end; None where there is none to be read.
 
@@ -72,6 +96,12 @@ def peek_header(data: bytes, limits: XmlLimits = DEFAULT) -> Header | None:
     their defaults (the first of two counts), the verb may be unknown, and what follows the
     Header may be anything. Never raises.
     """
+    fields = peek_fields(data, limits)
+    return None if fields is None else fields.header
+
+
+def peek_fields(data: bytes, limits: XmlLimits = DEFAULT) -> HeaderFields | None:
+    """As `peek_header`, with what was wrong: `read` takes it and need not look again."""
     try:
         root = _head(data, limits)
     except MessageError:
@@ -82,7 +112,7 @@ def peek_header(data: bytes, limits: XmlLimits = DEFAULT) -> Header | None:
     if element is None:
         return None
     fields = read_header(element, place_of(root))
-    return fields.header if fields.values else None
+    return fields if fields.values else None
 
 
 def _head(data: bytes, limits: XmlLimits) -> etree._Element | None:
@@ -123,29 +153,6 @@ def kind_of_name(local: str) -> Kind | None:
         if local.endswith(suffix):
             return kind
     return None
-
-
-@dataclass(slots=True)
-class HeaderFields:
-    """A Header under construction: values by attribute name, and what was wrong with others."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    properties: list[tuple[str, str]] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def header(self) -> Header:
-        """The Header of the values so far; verb and noun may be "", the verb unknown."""
-        values = self.values.copy()
-        verb = normal_verb(values.pop("verb", ""))
-        noun = values.pop("noun", "")
-        context = values.pop("context", PRODUCTION).upper()
-        return Header(verb, noun, context=context, properties=tuple(self.properties), **values)
-
-    def refuse(self, code: str, detail: str, place: Place, at: etree._Element) -> None:
-        """Note a problem with the element `at`, which is that place; the first few are enough."""
-        if len(self.problems) < PROBLEMS_MAX:
-            self.problems.append(Problem(code, detail, place.path, line_of(at)))
 
 
 def read_header(element: etree._Element, place: Place) -> HeaderFields:

@@ -53,17 +53,17 @@ _VERB_PREFIXES: Final = "|".join(verb.capitalize() for verb in (*KIND_OF_VERB, *
 _TYPED_ROOT: Final = re.compile(f"(?:{_VERB_PREFIXES})[A-Z].*|.+(?:{'|'.join(ROOT_SUFFIXES)})")
 
 
-def read(data: bytes, limits: XmlLimits = DEFAULT) -> Message:
-    """The message that the bytes are.
+def read(data: bytes, limits: XmlLimits = DEFAULT, peeked: HeaderFields | None = None) -> Message:
+    """The message that the bytes are. `peeked` is what `peek_fields` found in them, if asked.
 
     Raises:
         MessageError: with every problem of the Header at once, otherwise with the first
             that is met; codes of the sections "bytes", "envelope" and "payload".
     """
-    return _message(parse(data, limits), limits)
+    return _message(parse(data, limits), limits, peeked)
 
 
-def _message(root: etree._Element, limits: XmlLimits) -> Message:
+def _message(root: etree._Element, limits: XmlLimits, peeked: HeaderFields | None) -> Message:
     place = place_of(root)
     _check_root(root, place)
     body = _body(root, place)
@@ -72,7 +72,7 @@ def _message(root: etree._Element, limits: XmlLimits) -> Message:
     element = header_element(root)
     if element is None:
         raise place.error("header_missing", "", root)
-    fields = read_header(element, place)
+    fields = read_header(element, place) if peeked is None else peeked
     header = fields.header
     _check_header(header, fields, root, place)
     raise_if_any(fields.problems)

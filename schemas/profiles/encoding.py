@@ -36,11 +36,17 @@ def encoder(shape: Shape) -> Callable[[Record], bytes]:
     """What writes records of the shape; a field that is not in the record is absent."""
     if shape.name == NAME:
         return _name
-    fields = [(field.key, _field(field)) for field in shape.fields]
+    fields = [(f.key, _field(f), f.many or not f.required) for f in shape.fields]
 
     def encode(record: Record) -> bytes:
         get = record.get
-        return b"".join([write(get(key)) for key, write in fields])
+        return b"".join(
+            [
+                # No branch of the union and no items are the same byte.
+                _NULL if (value := get(key)) is None and optional else write(value)
+                for key, write, optional in fields
+            ]
+        )
 
     return encode
 
@@ -49,10 +55,10 @@ def _field(field: Field) -> _Encode:
     kind = field.type
     one = encoder(kind) if isinstance(kind, Shape) else _leaf(kind)
     if field.many:
-        return lambda values: wire.array([one(value) for value in values or ()])
+        return lambda values: wire.array([one(value) for value in values])
     if field.required:
         return one
-    return lambda value: _NULL if value is None else _THERE + one(value)
+    return lambda value: _THERE + one(value)
 
 
 def _leaf(kind: DataType) -> _Encode:

@@ -13,9 +13,10 @@ Invariant: `write(read(x))` says what x says: it reads as the same record.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from decimal import Context, Decimal
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 from lxml import etree
@@ -23,7 +24,7 @@ from lxml import etree
 from schemas.profiles import parts
 from schemas.profiles.parts import Record
 from schemas.profiles.places import Findings
-from schemas.profiles.shapes import INTERVALS, NAME, REFERENCE, DataType, Field, Scalar, Shape
+from schemas.profiles.shapes import INTERVALS, NAME, REFERENCE, Field, Scalar, Shape
 from schemas.times import from_epoch_ms, minute_from_epoch_ms, minute_to_epoch_ms
 
 # What an exact decimal holds: 26 digits before the point and 12 behind it. The public market
@@ -56,7 +57,10 @@ def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings],
     space = f"{{{namespace}}}" if namespace else ""
     own = [f for f in shape.fields if f.attribute or not f.tag]
     elements = {
-        space + f.tag: (f.key, f.many, _read(f, namespace)) for f in shape.fields if f not in own
+        # Most fields are texts that may be absent; these are read here, without a call.
+        space + f.tag: (f.key, f.many, None if _is_plain(f) else _read(f, namespace))
+        for f in shape.fields
+        if f not in own
     }
     texts = [(f.key, _read(f, namespace)) for f in own]
     empty: Record = {f.key: None for f in shape.fields if not f.many}
@@ -67,12 +71,16 @@ def reader(shape: Shape, namespace: str) -> Callable[[etree._Element, Findings],
         record = empty.copy()
         for key in lists:
             record[key] = []
-        for child in element.iterchildren(tag=etree.Element):
+        for child in element:
             entry = elements.get(child.tag)
             if entry is None:
                 continue
             key, many, convert = entry
-            value = convert(child, findings)
+            if convert is None:
+                text = child.text
+                value = text.strip(parts.SPACE) or None if text else None
+            else:
+                value = convert(child, findings)
             if many:
                 if value is not None:
                     record[key].append(value)
@@ -123,6 +131,15 @@ def _read(field: Field, namespace: str) -> _Read:
     return _needed(read) if field.required and not field.many else read
 
 
+def _is_plain(field: Field) -> bool:
+    """Whether an element of the field says no more than its text."""
+    kind = field.type
+    needed = field.required and not field.many
+    if needed or isinstance(kind, Shape) or kind.name == REFERENCE:
+        return False
+    return kind.scalar not in _VALUES
+
+
 def _read_any(field: Field, namespace: str) -> _Read:
     kind = field.type
     space = f"{{{namespace}}}" if namespace else ""
@@ -133,14 +150,18 @@ def _read_any(field: Field, namespace: str) -> _Read:
     if kind.name == REFERENCE:
         return lambda element, _: element.get("ref", "").strip(parts.SPACE) or None
     content_of = _attribute(field.tag) if field.attribute else parts.text_of
-    if kind.scalar is Scalar.STRING:
+    value_of = _VALUES.get(kind.scalar)
+    if value_of is None:
         return lambda element, _: content_of(element)
+    scaled = kind.scaled
 
     def read(element: etree._Element, findings: Findings) -> Value:
         content = content_of(element)
-        if content is not None and kind.scaled:
+        if content is None:
+            return None
+        if scaled:
             content += f"E{_MULTIPLIERS[element.get('multiplier', 'none')]}"
-        return None if content is None else _value(content, kind, element, findings)
+        return value_of(content, element, findings)
 
     return read
 
@@ -149,33 +170,20 @@ def _attribute(name: str) -> Callable[[etree._Element], str | None]:
     return lambda element: element.get(name, "").strip(parts.SPACE) or None
 
 
-def _value(content: str, kind: DataType, element: etree._Element, findings: Findings) -> Value:
-    """A text that the XSD lets pass as `kind`."""
-    match kind.scalar:
-        case Scalar.BOOLEAN:
-            return content in ("true", "1")
-        case Scalar.DOUBLE:
-            return float(content)
-        case Scalar.DATE:
-            return _date(content, element, findings)
-        case Scalar.INTEGER:
-            number = parts.integer(content)
-            if not -_LONG_BOUND <= number < _LONG_BOUND:
-                findings.add("value_not_number", element, "it does not fit into 64 bits")
-            return number
-        case Scalar.DECIMAL:
-            exact = Decimal(content)
-            exponent = exact.normalize(EXACT).as_tuple().exponent
-            if exact.copy_abs() >= _DECIMAL_BOUND or -int(exponent) > DECIMAL_SCALE:
-                detail = f"it has more than {DECIMAL_DIGITS - DECIMAL_SCALE}.{DECIMAL_SCALE} digits"
-                findings.add("value_not_number", element, detail)
-            return exact
-        case Scalar.DATE_TIME:
-            return parts.millis_in(content, element, findings)
-        case Scalar.MINUTE:
-            return parts.millis_in(content, element, findings, minute_to_epoch_ms)
-        case _:
-            return content
+def _integer(content: str, element: etree._Element, findings: Findings) -> int:
+    number = parts.integer(content)
+    if not -_LONG_BOUND <= number < _LONG_BOUND:
+        findings.add("value_not_number", element, "it does not fit into 64 bits")
+    return number
+
+
+def _decimal(content: str, element: etree._Element, findings: Findings) -> Decimal:
+    exact = Decimal(content)
+    exponent = exact.normalize(EXACT).as_tuple().exponent
+    if exact.copy_abs() >= _DECIMAL_BOUND or -int(exponent) > DECIMAL_SCALE:
+        detail = f"it has more than {DECIMAL_DIGITS - DECIMAL_SCALE}.{DECIMAL_SCALE} digits"
+        findings.add("value_not_number", element, detail)
+    return exact
 
 
 def _date(content: str, element: etree._Element, findings: Findings) -> date | None:
@@ -184,6 +192,18 @@ def _date(content: str, element: etree._Element, findings: Findings) -> date | N
     except ValueError:  # XML Schema has years before 1 and after 9999
         findings.add("timestamp_invalid", element)
         return None
+
+
+# What becomes of a text that the XSD lets pass; any other scalar stays the text.
+_VALUES: Final[Mapping[Scalar, Callable[[str, etree._Element, Findings], Value]]] = {
+    Scalar.BOOLEAN: lambda content, _element, _findings: content in ("true", "1"),
+    Scalar.DOUBLE: lambda content, _element, _findings: float(content),
+    Scalar.DATE: _date,
+    Scalar.INTEGER: _integer,
+    Scalar.DECIMAL: _decimal,
+    Scalar.DATE_TIME: parts.millis_in,
+    Scalar.MINUTE: partial(parts.millis_in, instant=minute_to_epoch_ms),
+}
 
 
 def _fill(element: etree._Element, record: Record, shape: Shape, space: str) -> None:

@@ -23,6 +23,8 @@ Instant = int | datetime
 # XML's white space; str.strip() alone would also take characters that XML counts as text.
 SPACE = " \t\r\n"
 _LONG_DIGITS = 19
+_OF_KIND = ("type", "typeDescription", "authority", "authorityDescription")
+_NO_KIND: Record = dict.fromkeys(_OF_KIND)
 
 
 def epoch_ms(instant: Instant) -> int:
@@ -117,11 +119,13 @@ def name_of(element: etree._Element, space: str) -> Record | None:
     if name is None:
         return None
     kind = element.find(space + "NameType")
-    authority = None if kind is None else kind.find(space + "NameTypeAuthority")
+    if kind is None:
+        return {"name": name, **_NO_KIND}
+    authority = kind.find(space + "NameTypeAuthority")
     return {
         "name": name,
-        "type": None if kind is None else text(kind, space + "name"),
-        "typeDescription": None if kind is None else text(kind, space + "description"),
+        "type": text(kind, space + "name"),
+        "typeDescription": text(kind, space + "description"),
         "authority": None if authority is None else text(authority, space + "name"),
         "authorityDescription": None
         if authority is None
@@ -137,8 +141,7 @@ def write_name(element: etree._Element, record: Record, space: str) -> None:
             etree.SubElement(parent, space + tag).text = content
 
     leaf(element, "name", record["name"])
-    fields = ("type", "typeDescription", "authority", "authorityDescription")
-    if all(record[field] is None for field in fields):
+    if all(record[field] is None for field in _OF_KIND):
         return
     kind = etree.SubElement(element, space + "NameType")
     leaf(kind, "name", record["type"] or "")

@@ -48,9 +48,13 @@ class Revision:
         """A copy of the payload in the newest revision, which is that of `namespace`."""
         made = copy.deepcopy(payload)
         old, new = f"{{{etree.QName(payload).namespace}}}", f"{{{namespace}}}"
+        renamed = {name.rpartition("/")[2] for name in self.elements}
         # Parents are renamed after their children, who look for the parent's old name.
         for element in reversed(list(made.iter(old + "*"))):
             name = local_name(element)
+            if name not in renamed:
+                element.tag = new + name
+                continue
             above = element.getparent()
             within = "" if above is None else f"{local_name(above)}/{name}"
             name = self.elements.get(within) or self.elements.get(name) or name

@@ -53,8 +53,8 @@ class Tidying:
     """The order and the words of one XSD in one namespace.
 
     Raises:
-        ProfileFileError: synonyms for a code that its list does not have, or of a list whose codes
-            differ in capitals only.
+        ProfileFileError: synonyms for a code that its list does not have, a code as the synonym of
+            another, or a list whose codes differ in capitals only.
     """
 
     def __init__(self, schema: etree._Element, synonyms: Synonyms, namespace: str) -> None:
@@ -79,23 +79,29 @@ class Tidying:
             element, types = waiting.pop()
             if types is None:
                 continue
-            children = list(element)
-            known = [types.get(child.tag) for child in children]
-            last = len(types)
-            order = [last if child is None else child.place for child in known]
-            if order != sorted(order):
-                placed = sorted(zip(order, children, strict=True), key=_FIRST)
-                # Each moves to the end; a slice would be replaced in more than linear time.
-                element.extend(child for _, child in placed)
+            previous, in_order = 0, True
+            for child in element:
+                what = types.get(child.tag)
+                place = len(types)
+                if what is not None:
+                    place, kind, words = what
+                    if words is not None:
+                        _replace(child, words, replaced)
+                    elif kind in self._types:
+                        waiting.append((child, self._types[kind]))
+                in_order = in_order and place >= previous
+                previous = place
+            if not in_order:
+                _sort(element, types)
                 moved = True
-            for child, what in zip(children, known, strict=True):
-                if what is None:
-                    continue
-                if what.words is not None:
-                    _replace(child, what.words, replaced)
-                elif len(child):
-                    waiting.append((child, self._types.get(what.kind)))
         return Tidied(moved, replaced)
+
+
+def _sort(element: etree._Element, types: Mapping[str, _Child]) -> None:
+    places = [(types[child.tag].place if child.tag in types else len(types)) for child in element]
+    placed = sorted(zip(places, element, strict=True), key=_FIRST)
+    # Each moves to the end; a slice would be replaced in more than linear time.
+    element.extend(child for _, child in placed)
 
 
 def _replace(
@@ -118,7 +124,10 @@ def _words(
         raise ProfileFileError(f"synonyms of {name}: it has no {', '.join(sorted(wrong))}")
     if len({code.lower() for code in codes}) < len(codes):
         raise ProfileFileError(f"synonyms of {name}: two of its codes differ in capitals only")
-    yield from ((code.lower(), code) for code in codes)
+    own = {code.lower(): code for code in codes}
+    if wrong := {word for word, code in words.items() if own.get(word.lower(), code) != code}:
+        raise ProfileFileError(f"synonyms of {name}: {', '.join(sorted(wrong))}: codes themselves")
+    yield from own.items()
     yield from ((word.lower(), code) for word, code in words.items())
 
 

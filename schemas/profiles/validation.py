@@ -72,6 +72,7 @@ class ObjectSchema:
         """The one that is written."""
         self.namespaces = frozenset({*_of_all_years(self.namespace), *aliases})
         """Those that are read."""
+        self._untidy = False
         self._compiled = lru_cache(maxsize=None)(self._compile)
         self._tidying = lru_cache(maxsize=None)(partial(Tidying, schema, synonyms))
         self._tidying(self.namespace)  # a mistake shows when the profile is loaded
@@ -98,18 +99,21 @@ class ObjectSchema:
         The order of children of different names says nothing in the CIM, and people and
         systems that write XML by hand do not keep it (docs/adr/0005). So an object that is
         not valid as it came is put in the profile's order and words, in place, and judged again.
+        Who writes another order does so always: after such an object the next is put right first.
         """
         schema = self._compiled(namespace)
         crowded = pieces.crowded(element)
-        if not crowded and schema.validate(element):
+        judged = not (crowded or self._untidy)
+        if judged and schema.validate(element):
             return ()
         tidied = self._tidying(namespace).apply(element)
+        self._untidy = bool(tidied)
         for parent in crowded:
             faults = pieces.faults(element, parent, schema, PROBLEMS_MAX)
             if faults:
                 tidied.give_words_back()
                 return self._noted(faults, findings)
-        if (tidied or crowded) and schema.validate(element):
+        if (tidied or not judged) and schema.validate(element):
             return ()
         tidied.give_words_back()
         entries: Iterable[etree._LogEntry] = schema.error_log  # type: ignore[assignment]

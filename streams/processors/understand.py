@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from schemas.envelope import Header, Kind, Message, Operation, peek_header, read
+from schemas.envelope import (
+    Header,
+    HeaderFields,
+    Kind,
+    Message,
+    Operation,
+    peek_fields,
+    peek_header,
+    read,
+)
 from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import MessageError, Problem
 from schemas.identity import Identity, identify
@@ -67,9 +76,10 @@ class Understanding:
         if len(data) > self._limits.bytes_max:
             detail = f"it has {len(data)} bytes, the limit is {self._limits.bytes_max}"
             return Refused((Problem("message_too_large", detail),), peek_header(data))
-        header = peek_header(data)
+        peeked = peek_fields(data)
+        header = None if peeked is None else peeked.header
         try:
-            return self._read(data, header)
+            return self._read(data, header, peeked)
         except MessageError as error:
             kind = None if header is None else KIND_OF_VERB.get(header.verb)
             pattern = None
@@ -77,7 +87,7 @@ class Understanding:
                 pattern = self._pattern(kind, header)
             return Refused(error.problems, header, pattern)
 
-    def _read(self, data: bytes, header: Header | None) -> Understood:
+    def _read(self, data: bytes, header: Header | None, peeked: HeaderFields | None) -> Understood:
         if header is not None:
             noun = self._admit(header)  # before the payload is looked at: it may be large
             bulk = read_bulk(noun.profile or "", data)
@@ -85,7 +95,7 @@ class Understanding:
                 return self._understood(
                     bulk.message.kind, bulk.header, noun, data, bulk.outcome, atomic=False
                 )
-        message = read(data, self._limits)
+        message = read(data, self._limits, peeked)
         if message.header is None:
             raise MessageError(Problem("root_unknown", "a fault is an answer, never sent in"))
         noun = self._admit(message.header)

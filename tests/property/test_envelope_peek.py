@@ -5,8 +5,8 @@ import string
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from schemas.envelope import Kind, peek_header, read
-from schemas.errors import MessageError
+from schemas.envelope import Header, HeaderFields, Kind, peek_fields, peek_header, read
+from schemas.errors import MessageError, Problem
 
 NS = "http://iec.ch/TC57/2011/schema/message"
 TRAPS = [
@@ -76,9 +76,17 @@ def envelopes(draw: st.DrawFn) -> bytes:
         return text.encode()
 
 
+def verdict(data: bytes, peeked: HeaderFields | None) -> Header | tuple[Problem, ...] | None:
+    try:
+        return read(data, peeked=peeked).header
+    except MessageError as error:
+        return error.problems
+
+
 def agree(data: bytes) -> bool:
     """Whether the message is accepted; fails where reading and peeking differ."""
     peeked = peek_header(data)
+    assert verdict(data, peek_fields(data)) == verdict(data, None)
     try:
         message = read(data)
     except MessageError:

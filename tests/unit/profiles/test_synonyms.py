@@ -47,3 +47,22 @@ def test_codes_that_differ_in_capitals_only_can_have_no_synonyms() -> None:
     file = FOLDER / "der_group_forecasts" / "profile.xsd"
     with pytest.raises(ProfileFileError, match="differ in capitals only"):
         ObjectSchema(file, "DERGroupForecasts", {}, {"UnitMultiplier": {"kilo": "k"}})
+
+
+def test_a_code_of_the_list_is_no_synonym_for_another() -> None:
+    """It would be read as the other where something else had to be put right, too."""
+    file = FOLDER / "load_growths" / "profile.xsd"
+    with pytest.raises(ProfileFileError, match="codes themselves"):
+        ObjectSchema(file, "LoadGrowths", {}, {"PlanningAreaKind": {"Feeder": "substation"}})
+
+
+def test_what_came_before_does_not_change_what_is_read() -> None:
+    """After an object in other words the next is put right first: it is read the same."""
+    profile = declared("load_growths")
+    fresh = [profile.read(growth(kind), "created") for kind in ("feeder", "parish")]
+    for before in ("Circuit", "feeder", "parish"):
+        for kind, first in zip(("feeder", "parish"), fresh, strict=True):
+            profile.read(growth(before), "created")
+            again = profile.read(growth(kind), "created")
+            assert again.items == first.items
+            assert again.rejected == first.rejected
