@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -103,6 +103,39 @@ def test_a_rewind_goes_back_to_what_is_committed(cluster: Subject) -> None:
     log.commit()
     assert source.rewind([at]) == {at: Position(2, "note")}
     assert keys(take(cluster, source, 1)) == [b"c"]
+
+
+def test_an_end_counts_only_until_the_position_goes_back(cluster: Subject) -> None:
+    """Else what is read once more would be passed over as if nothing were there."""
+    topic, source = cluster.topic(), cluster.source()
+    at = TopicPartition(topic, 0)
+    cluster.feed(topic, b"a", b"b")
+    join(cluster, source, topic)
+    take(cluster, source, 2)
+    cluster.until(turning(source)(lambda: source.ends().get(at) == 2))
+    source.rewind([at])
+    assert source.ends() == {}
+    take(cluster, source, 2)
+    cluster.until(turning(source)(lambda: source.ends().get(at) == 2))
+
+
+def test_an_end_counts_only_until_the_partitions_are_assigned_anew(cluster: Subject) -> None:
+    topic, source, other = cluster.topic(), cluster.source("0"), cluster.source("1")
+    at = TopicPartition(topic, 0)
+    told: list[dict[TopicPartition, int]] = []
+
+    class Asking(Assignment):
+        def assigned(self, partitions: Mapping[TopicPartition, Position]) -> None:
+            super().assigned(partitions)
+            told.append(dict(source.ends()))
+
+    cluster.feed(topic, b"a", b"b")
+    source.subscribe([topic], Asking())
+    take(cluster, source, 2)
+    cluster.until(turning(source)(lambda: source.ends().get(at) == 2))
+    other.subscribe([topic], Assignment())
+    cluster.until(turning(source, other)(lambda: len(told) == 2))
+    assert told == [{}, {}]
 
 
 def test_a_rewind_right_after_a_commit_never_finds_the_offset_before_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,30 @@ def test_a_producer_in_doubt_refuses_everything_until_it_is_replaced(kafka: str)
     first = log.delivered()[TopicPartition(names.sink, 0)]
     assert rig.read_all(kafka, names.sink)[-1].offset == first.offset
     log.close()
+    log.close()
+
+
+def test_a_producer_whose_connection_broke_is_replaced_before_its_next_transaction(
+    kafka: str,
+) -> None:
+    """Goal: a request that was sent again may still arrive; it must find an epoch that is over.
+
+    Method: the library tells of the break in its log, and nowhere else.
+    """
+    names = rig.new_names()
+    rig.make_topics(kafka, names, 1)
+    log = TransactionalProducer(KafkaSettings(kafka), names.member(0))
+    log.reset()
+    producers = [log._producer]
+    for break_it in (False, True, False):
+        if break_it:
+            log._connections.logger.info("%s [%s] %s", "FAIL", "producer", "a:1/1: Disconnected")
+        log.begin()
+        log.produce(Output(names.sink, b"k", b"v"))
+        log.commit()
+        producers.append(log._producer)
+    assert [b is a for a, b in pairwise(producers)] == [True, False, True]
+    assert len(rig.read_all(kafka, names.sink)) == 3
     log.close()
 
 

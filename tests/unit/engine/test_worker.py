@@ -504,3 +504,30 @@ def test_a_record_that_comes_again_behind_the_position_is_not_processed_again() 
     machine.run()
     assert_exact(machine.world)
     assert_state_is_fold(machine.world, machine.state)
+
+
+class Returning(FakeInput):
+    """Its partitions go and come back while the first take is still under way."""
+
+    gone = False
+
+    def consume(self, records_max: int, timeout_s: float) -> list[Record]:
+        found = super().consume(records_max, timeout_s)
+        if found and not self.gone:
+            self.gone = True
+            self._cluster.groups.rebalance(GROUP)
+            for _ in ("gives them up", "gets them again"):
+                super().consume(0, 0.0)
+        return found
+
+
+def test_what_was_taken_before_a_partition_went_and_came_back_is_not_processed() -> None:
+    """Meanwhile another may have had it: nothing counts before its state is restored again."""
+    machine = Machine(fed(10), kinds=Kinds(input=Returning))
+    for _ in range(10):
+        machine.turns(1)
+        if machine.source.gone:  # type: ignore[attr-defined]
+            break
+    assert machine.of(BatchCommitted) == []
+    machine.run()
+    assert_exact(machine.world)
