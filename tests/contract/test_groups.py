@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -323,6 +323,29 @@ def test_an_heir_is_told_whose_partitions_it_was_given(cluster: Subject) -> None
     cluster.pass_session(lambda: second.consume(1, TURN_S))
     cluster.until(turning(second)(lambda: len(theirs.offsets) == 2))
     assert len(theirs.heir_of) == 1
+
+
+def test_an_heir_is_given_offsets_as_they_are_behind_what_it_has_ended(cluster: Subject) -> None:
+    """Asked for before, they would be waited for: as long as the transaction may be open."""
+    topic, dead, source = cluster.topic(), cluster.transactions("dead"), cluster.source()
+    at, note = TopicPartition(topic, 0), Note("nobody").to_text()
+    nobody = cluster.source("1").group()
+    cluster.feed(topic, b"a", b"b")
+    dead.begin()
+    dead.send_offsets({at: Position(1, note)}, nobody)
+    dead.commit()
+    dead.begin()
+    dead.send_offsets({at: Position(2, note)}, nobody)
+
+    class Ending(Assignment):
+        def inherited(self, slots: Sequence[str]) -> None:
+            super().inherited(slots)
+            dead.commit()
+
+    listener = Ending()
+    source.subscribe([topic], listener)
+    cluster.until(turning(source)(lambda: bool(listener.offsets)))
+    assert (listener.heir_of, listener.offsets) == (["nobody"], {at: 2})
 
 
 def test_who_leaves_hands_over_and_leaves_nothing_to_look_after(cluster: Subject) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.engine.errors import FatalError
+from streams.engine.errors import FatalError, RefusedError
 from streams.engine.events import BatchCommitted, RecordRejected, TransactionAborted
-from streams.engine.kafka import KafkaSettings
+from streams.engine.kafka import KafkaSettings, TransactionalProducer
+from streams.engine.record import Output, TopicPartition
 from tests.integration.engine import rig
 
 pytestmark = pytest.mark.integration
@@ -117,3 +118,24 @@ def test_where_not_even_the_bare_rejection_can_be_written_the_process_ends_with_
     with pytest.raises(FatalError, match=r"bare rejection of .*/0@1 is refused"):
         rig.turn_until(lambda: False, events, subject)
     assert [record.key for record in rig.read_all(kafka, names.sink)] == [b"a"]
+
+
+def test_a_refusal_is_told_of_its_own_transaction_only(kafka: str) -> None:
+    """Goal: whom the broker refused once is no suspect ever after, nor is its producer."""
+    names = rig.new_names()
+    rig.make_topics(kafka, names, 1, sink=LIMIT)
+    log = TransactionalProducer(KafkaSettings(kafka), names.member(0))
+    log.reset()
+    at = TopicPartition(names.source, 0)
+    for offset in range(2):
+        log.begin()
+        log.produce(Output(names.sink, b"k", os.urandom(50_000)), (at, offset))
+        with pytest.raises(RefusedError) as refused:
+            log.commit()
+        assert set(refused.value.origins) == {(at, offset)}
+        log.abort()
+    producer = log._producer
+    log.begin()
+    log.abort()
+    assert log._producer is producer
+    log.close()

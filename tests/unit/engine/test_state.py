@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rocksdict import Rdict, WriteBatch
 
 from streams.engine.errors import FatalError
 from streams.engine.ports import State
@@ -220,6 +222,38 @@ def test_a_disk_that_fails_without_damage_is_fatal_and_keeps_the_state(tmp_path:
     assert again.discarded is None
     assert again.checkpoint(A) == 99
     again.close()
+
+
+class _Dying:
+    """A database whose process dies after so many writes."""
+
+    def __init__(self, database: Rdict, writes: int) -> None:
+        self._database, self._writes = database, writes
+
+    def write(self, batch: WriteBatch) -> None:
+        self._writes -= 1
+        if self._writes < 0:
+            raise Exception("IO error: the process is gone")  # noqa: TRY002
+        self._database.write(batch)
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_data_and_checkpoint_are_written_both_or_neither(tmp_path: Path, writes: int) -> None:
+    """Goal: a kill in the midst of a step never leaves a checkpoint beside other data."""
+    for step, after in (
+        (lambda state: state.apply({A: {b"k": b"2"}}, {A: 2}), (b"2", 2)),
+        (lambda state: state.wipe(A), (None, None)),
+    ):
+        state = RocksState(tmp_path)
+        state.apply({A: {b"k": b"1"}}, {A: 1})
+        database = state._database
+        state._database = _Dying(database, writes)  # type: ignore[assignment]
+        with contextlib.suppress(FatalError):
+            step(state)
+        database.close()
+        again = RocksState(tmp_path)
+        assert (again.get(A, b"k"), again.checkpoint(A)) in ((b"1", 1), after)
+        again.close()
 
 
 def test_a_sweep_looks_at_so_many_keys_and_goes_on_behind_the_last(state: State) -> None:
