@@ -278,8 +278,6 @@ class Worker:
         elif self._transaction is not None:
             self._log.abort()
         self._transaction = None
-        for task in self._tasks.values():
-            task.drop(task.committed)
         # Hear what the group has to say before asking it: were we thrown out, or fenced, no
         # partition could be rewound and nothing else would ever tell us. A record that comes
         # along is rewound with the others.
@@ -310,8 +308,6 @@ class Worker:
         except UnknownOutcomeError:
             self._log.reset()
         self._transaction = None
-        for task in self._tasks.values():
-            task.drop(task.committed)
 
     def _fenced(self, error: FencedError) -> EngineError:
         """What a fence means. The group says who has a slot, by the group instance id.
@@ -344,10 +340,8 @@ class Worker:
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Listener: commit while we still may, then let go."""
         try:
-            if self._failure is None:
+            if self._failure is None:  # else nothing is open: what failed is settled before
                 self._commit()
-            elif self._transaction is not None:
-                self._abandon(self._failure)
         except FatalError:
             raise
         except FencedError as error:
