@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
@@ -20,7 +21,9 @@ from streams.engine.errors import (
     UnknownOutcomeError,
 )
 from streams.engine.ports import Delivered, Origin, Position
-from streams.engine.record import Output, TopicPartition
+from streams.engine.record import Output, Record, TopicPartition
+from streams.runtime import sources
+from streams.runtime.reading import Range, TopicReader
 from streams.runtime.sources import (
     SourceCommitted,
     SourceEvent,
@@ -29,7 +32,7 @@ from streams.runtime.sources import (
     SourceRunner,
     SourceSkipped,
 )
-from topics import Catalogue, load_catalogue
+from topics import Catalogue, load_catalogue, naming
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +282,37 @@ def test_a_fenced_source_ends_and_has_no_effect(
     assert rig.source.confirmed == []
 
 
+class Shelf:
+    """A reader of the topic of positions; `asked` is how far it was read to."""
+
+    def __init__(self, *records: tuple[bytes | None, bytes | None]) -> None:
+        self.at = TopicPartition(naming.FILE_POSITIONS, 0)
+        self.asked: list[bool] = []
+        self._records = [
+            Record(*self.at, offset, 0, key, value, ())
+            for offset, (key, value) in enumerate(records)
+        ]
+
+    def topics(self) -> dict[str, tuple[TopicPartition, ...]]:
+        return {naming.FILE_POSITIONS: (self.at,)}
+
+    def bounds(
+        self, partitions: Iterable[TopicPartition], *, committed: bool = True
+    ) -> dict[TopicPartition, Range]:
+        self.asked.append(committed)
+        return {at: Range(0, len(self._records)) for at in partitions}
+
+    def records(self, ranges: Mapping[TopicPartition, Range]) -> Iterator[Record]:
+        yield from self._records[slice(*ranges[self.at])]
+
+
+def test_the_newest_position_counts_and_one_that_was_taken_back_is_forgotten() -> None:
+    """Behind transactions that are open as well: they are waited for."""
+    shelf = Shelf((b"n/a", b"1"), (b"n/b", b"1"), (None, b"x"), (b"n/a", b"2"), (b"n/b", None))
+    assert sources._fold(cast(TopicReader, shelf)) == {b"n/a": b"2"}
+    assert shelf.asked == [False]
+
+
 def test_a_peer_that_is_away_is_asked_again_from_the_committed_position(rig: Rig) -> None:
     rig.source.fail = [PeerUnavailableError("away"), PeerUnavailableError("away")]
     rig.run()
@@ -293,6 +327,21 @@ def test_back_off_grows_with_every_failure_in_a_row(rig: Rig) -> None:
     retries = [e.retry_s for e in rig.events if isinstance(e, SourceInterrupted)]
     assert retries == sorted(retries)
     assert retries[0] < 1 <= retries[-1] <= 10
+
+
+def test_a_failure_after_a_success_is_a_first_one_again(rig: Rig) -> None:
+    plain = rig.source.committed
+    rig.source.fail = [PeerUnavailableError("away"), PeerUnavailableError("away")]
+
+    def committed(batch: Batch) -> tuple[Skipped, ...]:
+        rig.source.fail += [PeerUnavailableError("away")]
+        return plain(batch)
+
+    rig.source.committed = committed  # type: ignore[method-assign]
+    rig.run()
+    first, second, *later = [e.retry_s for e in rig.events if isinstance(e, SourceInterrupted)]
+    assert second > first
+    assert set(later) == {first}
 
 
 def test_what_was_skipped_and_what_was_committed_is_told(rig: Rig) -> None:
