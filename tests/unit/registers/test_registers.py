@@ -105,6 +105,39 @@ def test_a_message_with_one_wrong_object_changes_nothing(house: House) -> None:
     assert house.codes("I1") == ["object_exists"]
 
 
+def test_an_object_of_a_message_sees_what_was_done_before_it_in_the_same_message(
+    house: House,
+) -> None:
+    house.send(message("1", "create", outage("o1"), outage("o1", more="<cause>a</cause>")), "I1")
+    assert (house.events("Outages"), house.codes("I1")) == ([], ["object_exists"])
+    house.send(message("2", "create", outage("o1")), "I1")
+    changes = [outage("o1", more=f"<cause>{cause}</cause>") for cause in "ab"]
+    house.send(message("3", "change", *changes), "I1")
+    seen = [(e["revision"], e["cause"]) for e in house.events("Outages")]
+    assert seen == [(1, None), (2, "a"), (3, "b")]
+
+
+def test_a_deleted_object_is_gone_and_its_name_is_free(house: House) -> None:
+    """From the present state by a tombstone; the log keeps all of its life."""
+
+    def crew(message_id: str, verb: str) -> bytes:
+        payload = (
+            '<Crews xmlns="urn:cimstream:Crews:1"><Crew><mRID>c1</mRID>'
+            "<availability>free</availability></Crew></Crews>"
+        )
+        return m.envelope(payload, message_id=message_id, verb=verb, noun="Crews", source="WFM")
+
+    house.send(crew("1", "create"), "I4")
+    house.send(crew("2", "delete"), "I4")
+    assert house.current("Crews") == {}
+    house.send(crew("3", "change"), "I4")
+    assert house.codes("I4") == ["object_missing"]
+    house.send(crew("4", "create"), "I4")
+    assert list(house.current("Crews")) == [b"c1"]
+    lives = [(e["revision"], e["lifeCycle"]) for e in house.events("Crews")]
+    assert lives == [(1, "open"), (2, "deleted"), (1, "open")]
+
+
 def test_an_invalid_object_spoils_its_message_before_any_register_sees_it(house: House) -> None:
     house.send(message("1", "create", outage("o1"), outage("o2", kind="sometimes")), "I1")
     assert house.events("Outages") == []
@@ -194,7 +227,13 @@ def test_a_training_message_has_a_register_of_its_own(house: House) -> None:
     assert house.current("Outages") == {}
     assert list(house.current("Outages", "TRAINING")) == [b"o1"]
     house.send(message("2", "create", outage()), "I1")
+    house.send(message("3", "change", outage(), extra="<Context>TRAINING</Context>"), "I1")
     assert house.codes("I1") == []
+    assert house.current("Outages", "TRAINING")[b"o1"]["revision"] == 2
+    assert house.current("Outages")[b"o1"]["revision"] == 1
+    house.send(message("4", "create", outage("o2")), "I1")
+    house.send(message("5", "create", outage("o2"), extra="<Context>TRAINING</Context>"), "I1")
+    assert house.codes("I1", "TRAINING") == []
 
 
 def test_events_of_another_system_do_the_same_as_requests(house: House) -> None:
