@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from streams.engine.errors import EngineError, StateCorruptError, StateLostError, TransientError
 from streams.engine.events import RestoreCompleted, RestoreProgressed, StateWiped, Telemetry
@@ -25,6 +26,7 @@ from streams.engine.task import WAY_OUT, Phase, Task
 # nothing), small enough that the group's poll deadline and a SIGTERM are never far away.
 RECORDS_PER_TURN = 10_000
 TIMEOUT_S = 0.05
+_ACCEPTED: Final = "an operator accepted the loss of what the changelog no longer holds"
 
 
 @dataclass(slots=True)
@@ -68,9 +70,10 @@ class Recovery:
         self._started[task.source] = (self._clock.monotonic(), 0)
         for store, log in bounds.items():
             checkpoint = self._state.checkpoint(store)
-            if checkpoint is not None and (problem := _unusable(task, checkpoint, log)):
-                self._wipe(task, store, problem)
+            if checkpoint is not None and task.loss_accepted:
+                self._wipe(task, store, _ACCEPTED)
                 checkpoint = None
+            # One below the log's start is told by the first `poll`, like one the log moves past.
             position = log.start if checkpoint is None else checkpoint
             known = task.logs.get(store)
             task.logs[store] = LogEnd(log.topic_id, log.end, -1 if known is None else known.time_ms)
@@ -227,12 +230,3 @@ class Recovery:
 
     def _follow(self) -> None:
         self._changelogs.follow({store: goal.position for store, goal in self._goals.items()})
-
-
-def _unusable(task: Task, checkpoint: int, log: Bounds) -> str | None:
-    """Why local state cannot be built upon, if so."""
-    if task.loss_accepted:
-        return "an operator accepted the loss of what the changelog no longer holds"
-    if checkpoint < log.start:
-        return "its checkpoint is below the start of the changelog"
-    return None

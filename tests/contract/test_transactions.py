@@ -142,6 +142,17 @@ def test_a_second_producer_of_the_id_fences_the_first_whose_transaction_vanishes
     cluster.until(lambda: keys(cluster.visible(topic)) == [b"a"])
 
 
+def test_a_fenced_producer_hears_of_it_when_it_aborts(cluster: Subject) -> None:
+    """And not of a doubt, which it would settle by taking the id back."""
+    topic, first = cluster.topic(), cluster.transactions()
+    first.begin()
+    put(first, topic, b"never")
+    cluster.until(lambda: cluster.visible(topic, committed=False) != [])
+    cluster.transactions()
+    with pytest.raises(FencedError):
+        first.abort()
+
+
 def test_a_fenced_producer_cannot_bind_offsets(cluster: Subject) -> None:
     topic, first, source = cluster.topic(), cluster.transactions(), cluster.source()
     first.begin()

@@ -1,0 +1,77 @@
+"""What a restore is told where a changelog moved away while another one was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError
+
+from streams.engine.errors import StateCorruptError
+from streams.engine.kafka import ChangelogReader, KafkaSettings
+from streams.engine.record import TopicPartition
+
+GOOD, BAD = TopicPartition("good", 0), TopicPartition("bad", 0)
+
+
+@dataclass
+class Told:
+    """A message of the client library: a record, or what is wrong."""
+
+    at: TopicPartition
+    place: int
+    problem: KafkaError | None = None
+
+    def topic(self) -> str:
+        return self.at.topic
+
+    def partition(self) -> int:
+        return self.at.partition
+
+    def offset(self) -> int:
+        return self.place
+
+    def error(self) -> KafkaError | None:
+        return self.problem
+
+    def key(self) -> bytes:
+        return b"k%d" % self.place
+
+    def value(self) -> bytes:
+        return b"v"
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        return (TIMESTAMP_LOG_APPEND_TIME, 7)
+
+
+class Queue:
+    """A consumer whose queue holds these messages."""
+
+    def __init__(self, *messages: Told) -> None:
+        self._messages = list(messages)
+
+    def consume(self, records_max: int, _: float) -> list[Told]:
+        given, self._messages = self._messages[:records_max], self._messages[records_max:]
+        return given
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_records_that_came_with_an_error_are_given_before_it_is_raised(place: int) -> None:
+    """The consumer has moved past them: nobody would read them again."""
+    messages = [Told(GOOD, 0), Told(GOOD, 1)]
+    messages.insert(place, Told(BAD, 0, KafkaError(KafkaError._AUTO_OFFSET_RESET)))
+    reader = ChangelogReader(KafkaSettings("localhost:1"), "test")
+    reader.close()
+    reader._consumer = cast(Consumer, Queue(*messages))
+    assert reader.poll(10, 0.0)[GOOD] == ({b"k0": b"v", b"k1": b"v"}, 2, 2, 7)
+    with pytest.raises(StateCorruptError) as told:
+        reader.poll(10, 0.0)
+    assert told.value.store == BAD
+    assert reader.poll(10, 0.0) == {}
