@@ -335,6 +335,22 @@ def test_stopping_survives_a_commit_that_fails() -> None:
     assert machine.source.closed
 
 
+def test_what_is_open_when_a_worker_stops_is_ended_though_its_abort_is_not_heard() -> None:
+    machine = Machine(fed(10), limits=ONE_BY_ONE)
+    machine.turns(5)
+
+    def fault(call: str) -> None:
+        if call == "commit":
+            raise TransientError("no")
+        if call == "abort":
+            raise UnheardError(Fate.LOST)
+
+    machine.world.fault = fault
+    machine.worker.stop()
+    assert machine.world.coordinator.undecided() == []
+    assert machine.world.offsets == {}
+
+
 def test_stopping_leaves_the_group_after_the_last_commit() -> None:
     machine = Machine(fed(3), limits=ONE_BY_ONE)
     machine.turns(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable
 from threading import Event
@@ -122,6 +123,39 @@ def test_a_process_whose_place_was_taken_or_whose_state_is_gone_ends_the_whole(
 
     assert supervise(script) == status
     assert len(script.started_at) == 1
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["when asked", "only when killed"])
+def test_every_process_is_asked_to_end_and_killed_where_it_does_not(
+    monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    heard: list[object] = []
+
+    class Child:
+        stdin = None
+
+        def poll(self) -> None:
+            stopping.set()
+
+        def send_signal(self, number: int) -> None:
+            heard.append(number)
+
+        def wait(self, timeout: float | None = None) -> int:
+            if timeout is not None and not ends:
+                raise subprocess.TimeoutExpired("child", timeout)
+            heard.append("gone")
+            return 0
+
+        def kill(self) -> None:
+            heard.append("killed")
+
+    stopping = Event()
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Child())
+    orders = [Orders("localhost:1", Settings(), slot=slot) for slot in range(2)]
+
+    assert Supervisor(orders, stopping).run() == 0
+    gone = ["gone"] if ends else ["killed", "gone"]
+    assert heard == [signal.SIGTERM, signal.SIGTERM, *gone, *gone]
 
 
 def test_orders_survive_the_pipe() -> None:
