@@ -293,6 +293,22 @@ def test_a_revoke_whose_commit_fails_leaves_the_records_to_the_successor(
     assert_state_is_fold(machine.world, machine.state)
 
 
+def test_who_could_not_commit_in_a_revoke_lets_go_all_the_same() -> None:
+    """It would otherwise go back, for ever, to what another has by now."""
+    world = fed(30, 2)
+    first = Machine(world, limits=ONE_BY_ONE)
+    first.turns(5)
+    world.fault = fails("commit", TransientError("no"))
+    second = Machine(world, slot=1)
+    for _ in range(100):
+        first.turns(1)
+        second.turns(1)
+    assert len(first.of(TransactionAborted)) == 1
+    assert [len(machine.worker._tasks) for machine in (first, second)] == [1, 1]
+    assert world.done()
+    assert_exact(world)
+
+
 def test_lost_partitions_are_not_committed() -> None:
     machine = Machine(fed(10), limits=ONE_BY_ONE)
     machine.turns(5)
