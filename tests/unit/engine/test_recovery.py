@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from streams.engine.errors import FatalError, StateCorruptError, StateLostError, TransientError
 from streams.engine.events import RestoreCompleted, RestoreProgressed, StateWiped
 from streams.engine.note import LogEnd, Note
-from streams.engine.ports import Position
+from streams.engine.ports import Position, Stretch
 from streams.engine.processor import Horizon, StoreSpec
 from streams.engine.record import Output, TopicPartition
 from streams.engine.recovery import Recovery
@@ -126,6 +128,37 @@ def test_a_restore_is_not_over_while_a_transaction_below_its_end_is_undecided() 
     assert bench.phase() is Phase.RUNNING
     assert bench.state.get(STORE, b"k1") == b"undecided"
     assert dict(bench.state.items(STORE)) == bench.world.fold(STORE)
+
+
+class Stale(FakeChangelogs):
+    """Tells of an end that was reached before the last record of the same poll was there."""
+
+    def poll(self, records_max: int, timeout_s: float) -> Mapping[TopicPartition, Stretch]:
+        found = super().poll(records_max, timeout_s)
+        self._before = {at: read.end - 1 for at, read in found.items()}
+        return found
+
+    def reached(self) -> Mapping[TopicPartition, int]:
+        return {**super().reached(), **self._before}
+
+
+def test_a_checkpoint_never_falls_behind_what_was_applied_with_it() -> None:
+    bench = Bench()
+    bench.recovery = Recovery(Stale(bench.world), bench.state, bench.events, bench.clock)
+    bench.recovery.begin(bench.task)
+    checkpoints = []
+    while bench.recovery.active:
+        bench.recovery.advance()
+        checkpoints.append(bench.state.checkpoint(STORE) or 0)
+        assert dict(bench.state.items(STORE)) == bench.world.fold(STORE, checkpoints[-1])
+    assert checkpoints == [3, 6, 9, 12, 15, 18, 20, 21]
+
+
+def test_what_was_restored_is_known_of_the_log_with_the_time_of_its_last_record() -> None:
+    bench = Bench()
+    bench.recovery.begin(bench.task)
+    bench.run()
+    assert bench.task.logs == {STORE: LogEnd(ID, 21, 0)}
 
 
 def test_a_task_that_goes_away_is_read_no_further() -> None:

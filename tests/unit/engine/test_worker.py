@@ -330,6 +330,15 @@ def test_stopping_commits_what_is_open_and_closes_everything() -> None:
     assert_state_is_fold(machine.world, machine.state)
 
 
+def test_stopping_commits_what_lies_behind_the_last_record_too() -> None:
+    machine = Machine(fed(5))
+    machine.world.log(TopicPartition(SOURCE, 0)).mark()
+    machine.turns(3)
+    assert machine.world.offsets == {TopicPartition(SOURCE, 0): 5}
+    machine.worker.stop()
+    assert machine.world.offsets == {TopicPartition(SOURCE, 0): 6}
+
+
 def test_stopping_after_a_failure_undoes_what_is_open_at_once() -> None:
     """Readers would otherwise wait for the broker to time the transaction out."""
     machine = Machine(fed(10), limits=ONE_BY_ONE)
