@@ -143,6 +143,14 @@ def test_errors_of_the_engine_are_never_the_fault_of_the_record(error: Exception
     assert bench.task.position == 1
 
 
+def test_the_time_of_a_task_never_goes_back() -> None:
+    """It says how old entries are; brokers' clocks differ."""
+    bench = Bench(Choosy())
+    for offset, time_ms in enumerate((5, 9, 7)):
+        bench.run(record(offset)._replace(timestamp_ms=time_ms))
+    assert bench.task.time_ms == 9
+
+
 def test_a_rejection_that_fails_ends_the_process_instead_of_losing_the_record() -> None:
     class Hopeless(Choosy):
         def reject(

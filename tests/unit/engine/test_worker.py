@@ -505,6 +505,16 @@ def test_one_bad_record_is_rejected_and_its_neighbours_are_not(value: bytes, pla
     assert machine.clock.slept == []
 
 
+def test_after_a_refused_record_batches_are_whole_again() -> None:
+    machine = Machine(fed(3))
+    machine.world.feed([(0, b"bad")], b"refuse this")
+    machine.run()
+    machine.world.feed((0, b"more%d" % i) for i in range(10))
+    machine.run()
+    assert machine.of(BatchCommitted)[-1].records == 10
+    assert_exact(machine.world)
+
+
 def test_what_was_taken_before_a_failed_rebalance_is_not_processed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
