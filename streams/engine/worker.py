@@ -224,7 +224,7 @@ class Worker:
         """
         for partition, end in self._source.ends().items():
             task = self._tasks.get(partition)
-            if task is not None and task.phase is Phase.RUNNING and end > task.position:
+            if task is not None and end > task.position:
                 self._open()
                 task.position = end
 

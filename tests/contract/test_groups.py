@@ -162,6 +162,7 @@ def test_a_paused_partition_is_held_back_and_resumed_where_it_was(cluster: Subje
     cluster.feed(topic, b"a", b"b", partition=1)
     assert {record.source for record in take(cluster, source, 2)} == {other}
     assert source.consume(10, TURN_S) == []
+    assert source.ends().get(held, 0) == 0
     source.resume([held])
     assert keys(take(cluster, source, 1)) == [b"held"]
     assert listener.gone == []

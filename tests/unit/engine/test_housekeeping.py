@@ -87,6 +87,18 @@ def test_a_step_is_bounded_and_the_walk_goes_round_and_round() -> None:
     assert house.kept() == []
 
 
+def test_a_walk_goes_on_where_its_last_step_ended() -> None:
+    """Else what lies behind the first step would be kept for ever."""
+    house = House()
+    fresh: dict[bytes, bytes | None] = {b"%06d" % n: b"%d" % 10**9 for n in range(KEYS_PER_STEP)}
+    house.state.apply({STORE: {**fresh, b"999999": b"1"}}, {})
+    house.task.time_ms = house.clock.time_of_day_ms = 10**9
+    house.seconds()
+    assert 999999 in house.kept()
+    house.seconds()
+    assert 999999 not in house.kept()
+
+
 def test_where_much_comes_in_the_steps_are_longer() -> None:
     house = House()
     house.fill(*range(3 * KEYS_PER_STEP))
