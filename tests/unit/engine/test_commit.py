@@ -5,8 +5,14 @@ from __future__ import annotations
 import pytest
 
 from streams.engine.commit import commit
-from streams.engine.errors import EngineError, TransientError, UnknownOutcomeError
+from streams.engine.errors import (
+    EngineError,
+    StateLostError,
+    TransientError,
+    UnknownOutcomeError,
+)
 from streams.engine.events import Step, StepReached
+from streams.engine.note import LogEnd, Note
 from streams.engine.ports import Position
 from streams.engine.processor import COUNTERS, StoreSpec
 from streams.engine.record import TopicPartition
@@ -66,6 +72,29 @@ def test_what_is_committed_is_in_the_log_the_offsets_and_the_local_state() -> No
     assert bench.world.offsets == {INPUT: 1}
     assert bench.state.checkpoint(STORE) == 1
     assert not bench.task.moved
+
+
+def test_the_note_beside_the_offset_says_who_committed_and_how_far_the_logs_were() -> None:
+    """By the first an heir finds what we leave open, by the second a lost log is noticed."""
+    bench = Bench()
+    bench.task.logs[STORE] = LogEnd("an id", 0, -1)
+    bench.commit()
+    bench.work(2)
+    bench.commit()
+    note = Note.from_text(bench.world.groups.of(GROUP).offsets[INPUT].note or "")
+    assert note == Note("id", {"seen": LogEnd("an id", 1, 0)})
+
+
+def test_a_log_that_has_begun_anew_is_lost_and_local_state_is_left_as_it_was() -> None:
+    """Our own record tells: it lies before the end that was known."""
+    bench = Bench()
+    bench.commit()
+    bench.task.logs[STORE] = LogEnd("an id", 9, 0)
+    bench.work(2)
+    with pytest.raises(StateLostError, match=r"was at 9 .* written at 2: .* created again"):
+        bench.commit()
+    assert (bench.state.get(STORE, b"k"), bench.state.checkpoint(STORE)) == (b"1", 1)
+    assert bench.acknowledged == 1
 
 
 def test_counts_add_up_over_transactions() -> None:
