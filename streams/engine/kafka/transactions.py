@@ -112,7 +112,7 @@ class TransactionalProducer:
         try:
             producer.begin_transaction()
         except KafkaException as error:
-            raise self._doubt(translate(error, "begin_transaction")) from error
+            raise translate(error, "begin_transaction") from error
         self._status = _Status.OPEN
 
     def produce(self, output: Output, origin: Origin | None = None) -> None:

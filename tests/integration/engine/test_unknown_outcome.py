@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.engine.errors import UnknownOutcomeError
+from streams.engine.errors import TransientError, UnknownOutcomeError
 from streams.engine.events import RestoreCompleted, TransactionAborted
 from streams.engine.kafka import KafkaSettings, TransactionalProducer
 from streams.engine.ports import Position
@@ -68,7 +68,8 @@ def test_after_an_unheard_commit_the_worker_goes_on_from_what_kafka_says(
     rig.assert_local_state(kafka, names, tmp_path, complete=True)
 
 
-def test_a_producer_in_doubt_refuses_everything_until_it_is_replaced(kafka: str) -> None:
+@pytest.mark.parametrize("end", ["commit", "abort"])
+def test_a_producer_in_doubt_refuses_everything_until_it_is_replaced(kafka: str, end: str) -> None:
     """Goal: no second transaction on a producer whose first may still be ended from afar."""
     names = rig.new_names()
     rig.make_topics(kafka, names, 1)
@@ -81,9 +82,11 @@ def test_a_producer_in_doubt_refuses_everything_until_it_is_replaced(kafka: str)
     log.begin()
     for _ in range(2):
         log.produce(output)
+    while not rig.read_all(kafka, names.sink, committed=False):
+        pass
     log._settings = replace(settings, request_timeout_s=1e-6)
     with pytest.raises(UnknownOutcomeError):
-        log.commit()
+        getattr(log, end)()
     refused: list[Callable[[], None]] = [
         log.begin,
         log.commit,
@@ -127,6 +130,22 @@ def test_a_producer_whose_connection_broke_is_replaced_before_its_next_transacti
         producers.append(log._producer)
     assert [b is a for a, b in pairwise(producers)] == [True, False, True]
     assert len(rig.read_all(kafka, names.sink)) == 3
+    log.close()
+
+
+def test_a_producer_that_could_not_be_replaced_is_not_used_again(kafka: str) -> None:
+    names, settings = rig.new_names(), KafkaSettings(kafka)
+    log = TransactionalProducer(settings, names.member(0))
+    log.reset()
+    log._settings = replace(settings, request_timeout_s=1e-6)
+    with pytest.raises(TransientError):
+        log.reset()
+    with pytest.raises(UnknownOutcomeError):
+        log.begin()
+    log._settings = settings
+    log.reset()
+    log.begin()
+    log.commit()
     log.close()
 
 

@@ -515,6 +515,22 @@ def test_after_a_refused_record_batches_are_whole_again() -> None:
     assert_exact(machine.world)
 
 
+def test_suspects_on_a_partition_that_went_away_are_looked_for_no_more() -> None:
+    machine = Machine(fed(3))
+    machine.world.feed([(0, b"bad")], b"refuse this")
+
+    def looks_for_one() -> bool:
+        return machine.worker._execution.one_by_one
+
+    while not looks_for_one():
+        machine.turns(1)
+    machine.world.groups.rebalance(GROUP)
+    machine.source.consume(0, 0.0)
+    assert not looks_for_one()
+    machine.run()
+    assert_exact(machine.world)
+
+
 def test_what_was_taken_before_a_failed_rebalance_is_not_processed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
