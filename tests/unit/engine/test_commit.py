@@ -15,10 +15,10 @@ from streams.engine.events import Step, StepReached
 from streams.engine.note import LogEnd, Note
 from streams.engine.ports import Position
 from streams.engine.processor import COUNTERS, StoreSpec
-from streams.engine.record import TopicPartition
+from streams.engine.record import Output, TopicPartition
 from streams.engine.task import Task
 from tests.fake_broker import FakeInput, FakeTransactions
-from tests.unit.engine.world import GROUP, Events, MemoryState, World
+from tests.unit.engine.world import GROUP, SINK, Events, MemoryState, World
 
 INPUT, STORE = TopicPartition("in", 0), TopicPartition("seen", 0)
 COUNTS = TopicPartition("counts", 0)
@@ -147,6 +147,27 @@ def test_an_offset_the_broker_did_not_tell_leaves_the_checkpoint_behind() -> Non
     bench.commit()
     assert bench.state.get(STORE, b"k") == b"2"
     assert bench.state.checkpoint(STORE) == 1
+
+
+def test_only_stores_have_checkpoints() -> None:
+    """Outputs may be pinned to partitions, too: what is forwarded is."""
+    bench = Bench()
+    pinned = TopicPartition(SINK, 0)
+    bench.log.produce(Output(SINK, b"k", b"v", (), 0), None)
+    bench.commit()
+    assert pinned in bench.log.delivered()
+    assert bench.state.checkpoint(pinned) is None
+    assert bench.state.checkpoint(STORE) == 1
+
+
+def test_an_accepted_loss_and_an_input_without_offsets_are_over_with_the_first_commit() -> None:
+    bench = Bench()
+    bench.task = Task(INPUT, Position(0), STORES)
+    bench.task.loss_accepted = True
+    bench.log.abort()
+    bench.work(1)
+    bench.commit()
+    assert (bench.task.fresh, bench.task.loss_accepted) == (False, False)
 
 
 def test_tasks_that_did_nothing_have_no_part_in_the_transaction() -> None:
