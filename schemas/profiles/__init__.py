@@ -14,17 +14,19 @@ from schemas.profiles.declared import DeclaredProfile
 from schemas.profiles.end_device_events import EndDeviceEventsProfile
 from schemas.profiles.meter_readings import MeterReadingsProfile
 from schemas.profiles.meter_readings.columns import BulkMessage, BulkReader
-from schemas.profiles.model import Item, Outcome, Profile, RejectedObject
+from schemas.profiles.model import Allowance, Item, Outcome, Profile, RejectedObject, Rest
 
 __all__ = [
     "BULK",
     "PROFILES",
+    "Allowance",
     "BulkMessage",
     "DeclaredProfile",
     "Item",
     "Outcome",
     "Profile",
     "RejectedObject",
+    "Rest",
     "declared",
     "declared_names",
     "profile",

@@ -41,7 +41,7 @@ from schemas.profiles import keys, mapping
 from schemas.profiles.definitions import Definitions
 from schemas.profiles.derive import avro_schema
 from schemas.profiles.encoding import encoder
-from schemas.profiles.model import Outcome
+from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects, read_whole, reject
 from schemas.profiles.parts import Record
 from schemas.profiles.places import Findings
@@ -119,7 +119,9 @@ class DeclaredProfile:
             if key.partition(".")[0] not in self._fields and key != ".":
                 raise ProfileFileError(f"{folder}: {self.shape.name} has no field {key}")
 
-    def read(self, payload: etree._Element, verb: str = "") -> Outcome:
+    def read(
+        self, payload: etree._Element, verb: str = "", allowance: Allowance | None = None
+    ) -> Outcome:
         """Check and map each object.
 
         An object is rejected with `profile_violation`, `timestamp_invalid`,
@@ -135,11 +137,12 @@ class DeclaredProfile:
         tag = etree.QName(payload)
         revision = self._revisions.get(tag.namespace or "")
         if revision is None or tag.localname != self.noun:
-            return self._read(payload, verb)
-        outcome = self._read(revision.newest(payload, self._xsd.namespace), verb)
+            return self._read(payload, verb, allowance or Allowance())
+        newest = revision.newest(payload, self._xsd.namespace)
+        outcome = self._read(newest, verb, allowance or Allowance())
         return revision.as_sent(outcome, payload, whole=self._whole)
 
-    def _read(self, payload: etree._Element, verb: str) -> Outcome:
+    def _read(self, payload: etree._Element, verb: str, allowance: Allowance) -> Outcome:
         namespace = self._xsd.namespace_of(payload)
         read = self._reader(namespace)
         definitions = Definitions(payload, namespace, self._definitions, self._valid)
@@ -158,16 +161,16 @@ class DeclaredProfile:
             return [Draft(self.noun, key, self.encode(record))]
 
         if self._whole:
-            return read_whole(payload, self._xsd, draft)
+            return read_whole(payload, self._xsd, draft, allowance)
         carrier = f"{{{namespace}}}{self._declaration.object}"
-        outcome = read_objects(payload, self._xsd, carrier, draft)
+        outcome = read_objects(payload, self._xsd, carrier, draft, allowance)
         for position, element in definitions.unused(payload, outcome):
-            reject(outcome, element, position, "definition_unused", namespace)
+            reject(outcome, element, position, "definition_unused", namespace, allowance)
         return outcome
 
     def _valid(self, element: etree._Element) -> bool:
         namespace = etree.QName(element).namespace or ""
-        return not self._xsd.problems(element, namespace, Findings(element))
+        return not self._xsd.problems(element, namespace, Findings(element, told=False))
 
     def key(self, record: Record) -> bytes | None:
         """The key of the object's events, see `schemas.profiles.keys`."""

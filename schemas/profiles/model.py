@@ -1,13 +1,13 @@
 """What a profile makes of a payload.
 
 Lives here: the values that leave a profile. Must not live here: XML rules, Avro layouts.
-Invariant: an object of the payload is either among the items or rejected, never both and
-never neither, except that an object without any fact (a MeterReading without readings and
+Invariant: an object of the payload is either among the items or rejected, alone or in the rest,
+never both and never neither, except that an object without any fact (a MeterReading without readings and
 events) is neither.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from lxml import etree
 
@@ -50,12 +50,56 @@ class RejectedObject:
     verb: str = ""
 
 
+# So many bad objects of a message are rejected one by one: each costs a message of its own, 110 us
+# and 1.5 KB, and 400 KB can hold 100,000 of them. A sender with a fault shows it in the first.
+ALONE_MAX: Final = 1_000
+# As many bytes of XML. An object alone repeats the declarations of namespaces that it stood under.
+ALONE_BYTES_MAX: Final = 16 << 20
+
+
+@dataclass(slots=True)
+class Allowance:
+    """How many bad objects of a message are still rejected one by one; the others together."""
+
+    objects: int = ALONE_MAX
+    bytes: int = ALONE_BYTES_MAX
+    exceeded: bool = False
+    """Whether there was one more; what is wrong with others is told nobody."""
+
+    @property
+    def left(self) -> bool:
+        """Whether it is enough for one more."""
+        return self.objects > 0 and self.bytes > 0
+
+    def spend(self, element: bytes) -> None:
+        """Take off what an object costs that is rejected by itself."""
+        self.objects -= 1
+        self.bytes -= len(element)
+
+
+@dataclass(slots=True)
+class Rest:
+    """The bad objects of a message beyond its allowance, which are rejected together.
+
+    `indexes` are as of a `RejectedObject`; `problems` those of the first of them.
+    """
+
+    indexes: list[int] = field(default_factory=list)
+    problems: tuple[Problem, ...] = ()
+
+    def add(self, index: int, problems: tuple[Problem, ...]) -> None:
+        """One more."""
+        self.problems = self.problems or problems
+        self.indexes.append(index)
+
+
 @dataclass(slots=True)
 class Outcome:
     """All of a payload: `objects` counts the objects that carry facts, rejected ones included."""
 
     items: list[Item] = field(default_factory=list)
     rejected: list[RejectedObject] = field(default_factory=list)
+    rest: Rest = field(default_factory=Rest)
     objects: int = 0
 
 
@@ -66,10 +110,13 @@ class Profile(Protocol):
     def noun(self) -> str:
         """The noun whose payload this reads."""
 
-    def read(self, payload: etree._Element, verb: str = "") -> Outcome:
+    def read(
+        self, payload: etree._Element, verb: str = "", allowance: Allowance | None = None
+    ) -> Outcome:
         """Check and map a payload, object by object, in its order.
 
-        `verb` is what is asked of them, "" where only some of their fields are meant.
+        `verb` is what is asked of them, "" where only some of their fields are meant. The
+        `allowance` is that of the message, a whole one by default.
 
         Raises:
             MessageError: `noun_unknown`: the element is not this noun in a known namespace.

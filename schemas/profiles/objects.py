@@ -1,5 +1,7 @@
 """Reading a payload object by object: the good ones pass, each bad one is rejected alone.
 
+As long as the message's allowance lasts; beyond it they are only found, and rejected together.
+
 Lives here: the loop and the numbering. Must not live here: anything about one noun.
 Invariant: items are numbered in the order of the payload, from 0, without gaps.
 """
@@ -11,7 +13,7 @@ from typing import NamedTuple
 from lxml import etree
 
 from schemas.errors import Problem
-from schemas.profiles.model import Item, Outcome, RejectedObject
+from schemas.profiles.model import Allowance, Item, Outcome, RejectedObject
 from schemas.profiles.places import Findings, Paths, xpath
 from schemas.profiles.validation import ObjectSchema
 
@@ -28,7 +30,11 @@ ReadObject = Callable[[etree._Element, Findings], list[Draft]]  # noqa: SLF001 -
 
 
 def read_objects(
-    payload: etree._Element, schema: ObjectSchema, carrier: str, read: ReadObject
+    payload: etree._Element,
+    schema: ObjectSchema,
+    carrier: str,
+    read: ReadObject,
+    allowance: Allowance,
 ) -> Outcome:
     """Check each child of the payload and map those named `carrier` (a full tag).
 
@@ -42,18 +48,21 @@ def read_objects(
     namespace = schema.namespace_of(payload)
     outcome, paths = Outcome(), Paths(payload)
     for position, element in enumerate(payload):
-        findings = Findings(element, partial(paths.of_child, position))
+        path = partial(paths.of_child, position)
+        findings = Findings(element, path, told=not allowance.exceeded)
         problems = schema.problems(element, namespace, findings)
         if element.tag == carrier:
             problems = problems or _take(outcome, element, findings, read)
         if element.tag == carrier or problems:
             outcome.objects += 1
         if problems:
-            _reject(outcome, element, position, problems, namespace)
+            _reject(outcome, element, position, problems, namespace, allowance)
     return outcome
 
 
-def read_whole(payload: etree._Element, schema: ObjectSchema, read: ReadObject) -> Outcome:
+def read_whole(
+    payload: etree._Element, schema: ObjectSchema, read: ReadObject, allowance: Allowance
+) -> Outcome:
     """Check and map a payload that is itself the one object, as market documents are.
 
     Raises:
@@ -64,18 +73,23 @@ def read_whole(payload: etree._Element, schema: ObjectSchema, read: ReadObject) 
     problems = schema.problems(payload, namespace, findings)
     problems = problems or _take(outcome, payload, findings, read)
     if problems:
-        _reject(outcome, payload, 0, problems, namespace)
+        _reject(outcome, payload, 0, problems, namespace, allowance)
     return outcome
 
 
-def reject(
-    outcome: Outcome, element: etree._Element, position: int, code: str, namespace: str
+def reject(  # noqa: PLR0913 - what, where, why, in which message
+    outcome: Outcome,
+    element: etree._Element,
+    position: int,
+    code: str,
+    namespace: str,
+    allowance: Allowance,
 ) -> None:
     """Reject an element at this position of the payload for what only the whole can tell."""
-    findings = Findings(element, partial(xpath, element))
+    findings = Findings(element, partial(xpath, element), told=not allowance.exceeded)
     findings.add(code, element)
     outcome.objects += 1
-    _reject(outcome, element, position, tuple(findings.problems), namespace)
+    _reject(outcome, element, position, tuple(findings.problems), namespace, allowance)
 
 
 def _take(
@@ -89,13 +103,19 @@ def _take(
     return tuple(findings.problems)
 
 
-def _reject(
+def _reject(  # noqa: PLR0913 - what, where, why, in which message
     outcome: Outcome,
     element: etree._Element,
     position: int,
     problems: tuple[Problem, ...],
     namespace: str,
+    allowance: Allowance,
 ) -> None:
+    if not allowance.left:
+        allowance.exceeded = True
+        outcome.rest.add(position, problems)
+        return
     # Not ASCII, lxml's default: it would write references into names, too.
     xml = etree.tostring(element, encoding="UTF-8", with_tail=False)
+    allowance.spend(xml)
     outcome.rejected.append(RejectedObject(position, problems, xml, namespace))

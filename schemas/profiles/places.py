@@ -41,7 +41,7 @@ def xpath(element: etree._Element, top: etree._Element | None = None, path_of_to
 
 
 class Paths:
-    """The paths of a payload's children, all counted at once when the first is asked for.
+    """The paths of a payload's children, counted on the way from the first to the last.
 
     One by one, each would count its siblings: a payload of nothing but bad objects would
     take the square of its length.
@@ -49,18 +49,23 @@ class Paths:
 
     def __init__(self, payload: etree._Element) -> None:
         self._payload = payload
-        self._paths: list[str] = []
+        self._ahead = enumerate(payload)
+        self._at = -1
+        self._above = self._path = ""
+        self._seen, self._total = Counter[str](), Counter[str]()
 
     def of_child(self, position: int) -> str:
-        """The path of the child at this position, from 0."""
-        if not self._paths:
-            above, seen = xpath(self._payload), Counter[str]()
-            total = Counter(child.tag for child in self._payload)
-            for child in self._payload:
-                seen[child.tag] += 1
-                which = f"[{seen[child.tag]}]" if total[child.tag] > 1 else ""
-                self._paths.append(f"{above}/{local_name(child)}{which}")
-        return self._paths[position]
+        """The path of the child at this position, from 0; never one before the last asked for."""
+        if not self._total:
+            self._above = xpath(self._payload)
+            self._total.update(child.tag for child in self._payload)
+        while self._at < position:
+            self._at, child = next(self._ahead)
+            self._seen[child.tag] += 1
+            if self._at == position:
+                which = f"[{self._seen[child.tag]}]" if self._total[child.tag] > 1 else ""
+                self._path = f"{self._above}/{local_name(child)}{which}"
+        return self._path
 
 
 def located(top: etree._Element, path: str) -> etree._Element:
@@ -96,15 +101,21 @@ class Findings:
     """The problems of one object, in the order found, at most `PROBLEMS_MAX`.
 
     `top` is the object and `path` gives its path; without them, paths are counted from the root.
+    Where nobody is `told` of them, they say no more than that there are some.
     """
 
-    __slots__ = ("_path", "_top", "problems")
+    __slots__ = ("_path", "_top", "problems", "told")
 
     def __init__(
-        self, top: etree._Element | None = None, path: Callable[[], str] = lambda: ""
+        self,
+        top: etree._Element | None = None,
+        path: Callable[[], str] = lambda: "",
+        *,
+        told: bool = True,
     ) -> None:
         self._top = top
         self._path = path
+        self.told = told
         self.problems: list[Problem] = []
 
     @property
@@ -114,6 +125,8 @@ class Findings:
 
     def add(self, code: str, element: etree._Element, detail: str = "") -> None:
         """Note a problem at an element. `detail` must not carry its text."""
-        if not self.full:
+        if not self.told:
+            self.problems.append(Problem(code))
+        elif not self.full:
             place = xpath(element, self._top, self._path())
             self.problems.append(Problem(code, detail, place, line_of(element)))

@@ -74,14 +74,19 @@ class Revision:
         """
         above = payload.getparent()
         place = "" if above is None else xpath(above)
+        wanted = {rejected.index for rejected in outcome.rejected}
+        sent = (payload,) if whole else payload
+        elements = {index: one for index, one in enumerate(sent) if index in wanted}
         for at, rejected in enumerate(outcome.rejected):
-            element = payload if whole else payload[rejected.index]
+            element = elements[rejected.index]
             outcome.rejected[at] = replace(
                 rejected,
                 problems=tuple(self._as_sent(problem, place) for problem in rejected.problems),
                 element=etree.tostring(element, encoding="UTF-8", with_tail=False),
                 namespace=etree.QName(payload).namespace or "",
             )
+        rest = outcome.rest
+        rest.problems = tuple(self._as_sent(problem, place) for problem in rest.problems)
         return outcome
 
     def _as_sent(self, problem: Problem, place: str) -> Problem:

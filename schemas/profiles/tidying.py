@@ -60,7 +60,8 @@ class Tidying:
     def __init__(self, schema: etree._Element, synonyms: Synonyms, namespace: str) -> None:
         space = f"{{{namespace}}}"
         lists = {name: dict(_words(schema, name, words)) for name, words in synonyms.items()}
-        self._objects = {space + name: kind for name, kind in _elements(schema)}
+        self.objects = {space + name: kind for name, kind in _elements(schema)}
+        """The elements that may stand alone, with their types."""
         self._types = {
             kind.get("name", ""): {
                 space + name: _Child(place, of_child, lists.get(of_child))
@@ -74,7 +75,7 @@ class Tidying:
         """Put `top` and all below it right, in place; unknown children go last."""
         moved = False
         replaced: list[tuple[etree._Element, str]] = []
-        waiting = [(top, self._types.get(self._objects.get(top.tag, "")))]
+        waiting = [(top, self._types.get(self.objects.get(top.tag, "")))]
         while waiting:
             element, types = waiting.pop()
             if types is None:

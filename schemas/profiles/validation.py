@@ -101,12 +101,16 @@ class ObjectSchema:
         not valid as it came is put in the profile's order and words, in place, and judged again.
         Who writes another order does so always: after such an object the next is put right first.
         """
+        tidying = self._tidying(namespace)
+        if element.tag not in tidying.objects:
+            findings.add("profile_violation", element, _REASONS[_ERRORS.SCHEMAV_CVC_ELT_1])
+            return tuple(findings.problems)
         schema = self._compiled(namespace)
         crowded = pieces.crowded(element)
         judged = not (crowded or self._untidy)
         if judged and schema.validate(element):
             return ()
-        tidied = self._tidying(namespace).apply(element)
+        tidied = tidying.apply(element)
         self._untidy = bool(tidied)
         for parent in crowded:
             faults = pieces.faults(element, parent, schema, PROBLEMS_MAX)
@@ -116,6 +120,9 @@ class ObjectSchema:
         if (tidied or not judged) and schema.validate(element):
             return ()
         tidied.give_words_back()
+        if not findings.told:
+            findings.add("profile_violation", element)
+            return tuple(findings.problems)
         entries: Iterable[etree._LogEntry] = schema.error_log  # type: ignore[assignment]
         return self._noted(((e, located(element, e.path or "")) for e in entries), findings)
 

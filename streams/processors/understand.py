@@ -23,7 +23,16 @@ from schemas.envelope import (
 from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import MessageError, Problem
 from schemas.identity import Identity, identify
-from schemas.profiles import Item, Outcome, Profile, RejectedObject, profile, read_bulk
+from schemas.profiles import (
+    Allowance,
+    Item,
+    Outcome,
+    Profile,
+    RejectedObject,
+    Rest,
+    profile,
+    read_bulk,
+)
 from schemas.xml import XmlLimits
 from topics import Catalogue, Noun, Pattern, naming
 from topics.catalogue import VERBS
@@ -37,7 +46,11 @@ _NEEDS_MESSAGE_ID: Final = frozenset({"create", "change", "cancel", "close", "de
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A message that may take effect, with what it would put on which noun's log."""
+    """A message that may take effect, with what it would put on which noun's log.
+
+    The objects that are not good are `rejected` one by one, and beyond the allowance the `rest`
+    of them together.
+    """
 
     header: Header
     noun: Noun
@@ -45,6 +58,7 @@ class Understood:
     pattern: Pattern
     items: list[Item] = field(default_factory=list)
     rejected: list[RejectedObject] = field(default_factory=list)
+    rest: Rest = field(default_factory=Rest)
     atomic: bool = False
 
 
@@ -120,6 +134,7 @@ class Understanding:
             self._pattern(kind, header),
             outcome.items,
             outcome.rejected,
+            outcome.rest,
             atomic or noun.kind == "register",
         )
 
@@ -188,7 +203,7 @@ def _objects(
     """
     answers = message.kind is Kind.RESPONSE
     if message.operation_set is not None:
-        together = Outcome()
+        together, allowance = Outcome(), Allowance()
         seen = 0  # objects are counted through all operations
         operations = message.operation_set.operations
         if not operations and not answers:
@@ -200,7 +215,7 @@ def _objects(
                     continue
                 raise MessageError(Problem("payload_missing", at, "/*/Payload"))
             partial = operation.element_operation
-            part = reader.read(operation.payload, "" if partial else operation.verb)
+            part = reader.read(operation.payload, "" if partial else operation.verb, allowance)
             if register and not part.objects:
                 raise MessageError(Problem("payload_missing", f"{at}: no object", "/*/Payload"))
             first, said = len(together.items), operation.verb
@@ -211,6 +226,8 @@ def _objects(
             together.rejected += [
                 replace(r, index=r.index + seen, verb=said) for r in part.rejected
             ]
+            for index in part.rest.indexes:
+                together.rest.add(index + seen, part.rest.problems)
             together.objects += part.objects
             seen += len(operation.payload)
         return together, message.operation_set.enforce_integrity

@@ -14,7 +14,7 @@ from lxml import etree
 
 from schemas.avro import encode_body
 from schemas.profiles import keys, parts
-from schemas.profiles.model import Outcome
+from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects
 from schemas.profiles.places import Findings
 from schemas.profiles.validation import ObjectSchema
@@ -36,7 +36,12 @@ class EndDeviceEventsProfile:
             {"EndDeviceEventType": "event_type_missing"},
         )
 
-    def read(self, payload: etree._Element, verb: str = "") -> Outcome:  # noqa: ARG002
+    def read(
+        self,
+        payload: etree._Element,
+        verb: str = "",  # noqa: ARG002
+        allowance: Allowance | None = None,
+    ) -> Outcome:
         """Check and map each EndDeviceEvent.
 
         An event is rejected with `profile_violation`, `event_type_missing`,
@@ -53,7 +58,8 @@ class EndDeviceEventsProfile:
             record = parts.event(element, space, types, findings)
             return draft(record, element, findings)
 
-        return read_objects(payload, self._schema, space + "EndDeviceEvent", read_event)
+        carrier = space + "EndDeviceEvent"
+        return read_objects(payload, self._schema, carrier, read_event, allowance or Allowance())
 
     def write(self, record: parts.Record) -> etree._Element:
         """The payload that says what an EndDeviceEvent says.

@@ -26,7 +26,7 @@ from schemas.profiles.meter_readings.facts import (
     Segment,
 )
 from schemas.profiles.meter_readings.numbers import NotANumberError, number
-from schemas.profiles.model import Outcome
+from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects
 from schemas.profiles.parts import SPACE, Record
 from schemas.profiles.places import Findings, local_name
@@ -56,7 +56,12 @@ class MeterReadingsProfile:
             },
         )
 
-    def read(self, payload: etree._Element, verb: str = "") -> Outcome:  # noqa: ARG002
+    def read(
+        self,
+        payload: etree._Element,
+        verb: str = "",  # noqa: ARG002
+        allowance: Allowance | None = None,
+    ) -> Outcome:
         """Check and map each MeterReading: a series per block or reading type, and its events.
 
         An object is rejected with `profile_violation`, `meter_missing`,
@@ -72,7 +77,9 @@ class MeterReadingsProfile:
             facts = reader.meter_reading(element, findings)
             return [] if findings.problems else [*facts.events, *reader.series_of(facts)]
 
-        return read_objects(payload, self._schema, reader.carrier, drafts)
+        return read_objects(
+            payload, self._schema, reader.carrier, drafts, allowance or Allowance()
+        )
 
     def write(self, record: Record) -> etree._Element:
         """The payload that says what a canonical event says.
@@ -92,7 +99,7 @@ class MeterReadingsProfile:
         carriers = [element for element in payload if element.tag == reader.carrier]
         findings = Findings()
         if len(carriers) != 1 or any(
-            self._schema.problems(child, namespace, Findings()) for child in payload
+            self._schema.problems(child, namespace, Findings(told=False)) for child in payload
         ):
             return None
         facts = reader.meter_reading(carriers[0], findings)
