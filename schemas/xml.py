@@ -6,8 +6,9 @@ elements mean. No other module makes an XML parser for bytes that come from outs
 
 Invariant: nothing that is read can make the parser fetch, expand or nest anything. There
 is no DTD at all (so no entities but the five of XML), no network, no element deeper than
-`depth_max` and no message longer than `bytes_max`; what is left costs time and memory
-linear in its length, and a stream no more memory than its longest token.
+`depth_max` or with more than `namespaces_max` namespaces and no message longer than
+`bytes_max`; what is left costs time and memory linear in its length, and a stream no more
+memory than its longest token.
 """
 
 import codecs
@@ -29,7 +30,8 @@ class XmlLimits:
     """How much XML one message may be.
 
     `bytes_max` counts the message as received, before any decompression of ours.
-    `depth_max` counts elements on the path from the root to the deepest one, both included.
+    `depth_max` counts elements on the path from the root to the deepest one, both included,
+    `namespaces_max` the declarations that they have together.
     A Compressed payload may come to `unpacked_bytes_max` bytes, and above `unpacked_bytes_free`
     bytes to no more than `unpacked_ratio_max` times its compressed size.
     """
@@ -38,6 +40,9 @@ class XmlLimits:
     bytes_max: int = 8 * MIB
     # Typed envelope + MeterReadings comes to 9, the deepest CIM profile seen to about 20.
     depth_max: int = 64
+    # libxml2 repeats them with each object that it judges by itself, in the square of their
+    # number: 15,000 in 200 KB took minutes. The most seen in a message was 11.
+    namespaces_max: int = 64
     # 8 MiB of base64 are 6 MiB of gzip; CIM XML packs 10:1 to 30:1, and a tree takes about
     # 8 times its text, so this is the line between 256 MiB of memory and more of the data.
     unpacked_bytes_max: int = 32 * MIB
@@ -119,7 +124,7 @@ def parse(data: bytes, limits: XmlLimits = DEFAULT) -> etree._Element:
 
     Raises:
         MessageError: `message_too_large`, `xml_encoding`, `xml_forbidden` (a DOCTYPE),
-            `xml_not_wellformed` (with the line) or `xml_too_deep`.
+            `xml_not_wellformed` (with the line), `xml_too_deep` or `xml_too_many_namespaces`.
     """
     if len(data) > limits.bytes_max:
         raise MessageError.of("message_too_large", f"{len(data)} of {limits.bytes_max} bytes")
@@ -131,6 +136,8 @@ def parse(data: bytes, limits: XmlLimits = DEFAULT) -> etree._Element:
         raise _translated(error, limits) from None
     if _deeper_than(root, limits.depth_max):
         raise MessageError.of("xml_too_deep", f"more than {limits.depth_max} elements")
+    if not _plainly_fewer(text, limits.namespaces_max):
+        _refuse_crowded_scopes(root, limits.namespaces_max)
     return root
 
 
@@ -222,6 +229,39 @@ def _deeper_than(root: etree._Element, depth: int) -> bool:
     if test is None:
         test = _DEPTH_TESTS[depth] = etree.XPath(f"boolean({'/*' * (depth + 1)})")
     return bool(test(root))
+
+
+# Bounded pieces: it is tried at no more places than there may be declarations.
+_DECLARED: Final = re.compile(
+    rb"xmlns(?::[^\s=<>\"'&]{1,64})?+[ \t\r\n]{0,9}=[ \t\r\n]{0,9}(?:\"[^\"]{0,512}\"|'[^']{0,512}')"
+)
+_NAMESPACE_CHARS_MAX: Final = 64 + 512
+
+
+def _plainly_fewer(text: bytes, most: int) -> bool:
+    """Whether the whole document cannot have more declarations than that, nor longer ones."""
+    count = text.count(b"xmlns")
+    return count <= most and len(_DECLARED.findall(text)) == count
+
+
+def _refuse_crowded_scopes(root: etree._Element, most: int) -> None:
+    """Count the declarations on every path from the root.
+
+    Raises:
+        MessageError: `xml_too_many_namespaces`.
+    """
+    count = 0
+    for event, declared in etree.iterwalk(root, events=("start-ns", "end-ns")):
+        if event == "end-ns":
+            count -= 1
+            continue
+        count += 1
+        prefix, uri = declared
+        if count > most:
+            raise MessageError.of("xml_too_many_namespaces", f"more than {most}")
+        if len(prefix) + len(uri) > _NAMESPACE_CHARS_MAX:
+            detail = f"a name of more than {_NAMESPACE_CHARS_MAX} characters"
+            raise MessageError.of("xml_too_many_namespaces", detail)
 
 
 def _translated(error: etree.XMLSyntaxError, limits: XmlLimits) -> MessageError:

@@ -1,10 +1,11 @@
 """IEC 61968-100: the envelope that every message comes in.
 
 `read` takes bytes of any edition and form and gives a `Message`; `write` gives bytes of
-edition 1. `peek_header` is for routing without reading the payload. `message.xsd` is the
-schema of what is written.
+edition 1. `peek_header` is for routing without reading the payload, `excerpt` cuts objects out
+of a message. `message.xsd` is the schema of what is written.
 """
 
+from schemas.envelope.excerpt import excerpt
 from schemas.envelope.header import HeaderFields, peek_fields, peek_header
 from schemas.envelope.model import (
     Header,
@@ -29,6 +30,7 @@ __all__ = [
     "OperationSet",
     "Reply",
     "ReplyError",
+    "excerpt",
     "fault",
     "peek_fields",
     "peek_header",

@@ -60,10 +60,13 @@ def read(data: bytes, limits: XmlLimits = DEFAULT, peeked: HeaderFields | None =
         MessageError: with every problem of the Header at once, otherwise with the first
             that is met; codes of the sections "bytes", "envelope" and "payload".
     """
-    return _message(parse(data, limits), limits, peeked)
+    return read_element(parse(data, limits), limits, peeked)
 
 
-def _message(root: etree._Element, limits: XmlLimits, peeked: HeaderFields | None) -> Message:
+def read_element(
+    root: etree._Element, limits: XmlLimits = DEFAULT, peeked: HeaderFields | None = None
+) -> Message:
+    """The message that the element is; raises as `read` does for one that is well-formed."""
     place = place_of(root)
     _check_root(root, place)
     body = _body(root, place)

@@ -25,6 +25,7 @@ from schemas.envelope import (
     ObjectId,
     Reply,
     ReplyError,
+    excerpt,
     reply_error,
     reply_to,
     write,
@@ -32,9 +33,9 @@ from schemas.envelope import (
 from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import CODES, Problem
 from schemas.identity import Identity
-from schemas.profiles import RejectedObject
+from schemas.profiles import RejectedObject, Rest
 from schemas.times import from_epoch_ms
-from schemas.xml import parse
+from schemas.xml import XmlLimits, parse
 from streams.engine.record import Headers, Output, Record
 from streams.processors.provenance import inbound_headers
 from streams.processors.understand import Understood
@@ -183,7 +184,8 @@ def object_rejections(record: Record, message: Understood, topic: str) -> Iterat
     """One record per object that was not accepted: a message of its own, with just that object.
 
     It has the header of the message it came in, but an ID of its own (`<message ID>#<index>`),
-    so that it can be corrected and sent again beside the objects that took effect.
+    so that it can be corrected and sent again beside the objects that took effect. The rest
+    beyond the message's allowance is one message more (`<message ID>#<first index>+`).
     """
     for rejected in message.rejected:
         header = replace(
@@ -197,11 +199,35 @@ def object_rejections(record: Record, message: Understood, topic: str) -> Iterat
             _alone(header, rejected),
             (*_inbound_context(record, message.header), *told, *extra),
         )
+    if message.rest.indexes:
+        yield _rest_rejection(record, message, topic)
+
+
+def rest_problem(rest: Rest) -> Problem:
+    """How many objects were rejected together, and what is wrong with the first of them."""
+    first = rest.problems[0]
+    detail = f"{len(rest.indexes)} objects; the first, number {rest.indexes[0]}: {first}"
+    return Problem("objects_rejected", detail, first.xpath, first.line)
+
+
+def _rest_rejection(record: Record, message: Understood, topic: str) -> Output:
+    """The message as it came with just the rest of its bad objects."""
+    rest, value = message.rest, record.value or b""
+    message_id = f"{message.identity.message_id}#{rest.indexes[0]}+"
+    limits = XmlLimits(bytes_max=len(value))
+    extra: Headers = (("cimstream_objects", str(len(rest.indexes)).encode()),)
+    told = _told(record, rest_problem(rest), others=0)
+    return Output(
+        topic,
+        record.key,
+        excerpt(value, frozenset(rest.indexes), message_id, limits),
+        (*_inbound_context(record, message.header), *told, *extra),
+    )
 
 
 def _alone(header: Header, rejected: RejectedObject) -> bytes:
     """A message with one object of the payload that `header` names."""
-    element = parse(rejected.element)
+    element = parse(rejected.element, XmlLimits(bytes_max=len(rejected.element)))
     space = rejected.namespace
     payload = etree.Element(f"{{{space}}}{header.noun}", nsmap={None: space})  # type: ignore[dict-item]
     payload.append(element)

@@ -49,6 +49,7 @@ _SAID: Final[Mapping[str, str]] = {
     "cimstream_fix": "What to do.",
     "cimstream_where": "topic/partition@offset, XPath and line.",
     "cimstream_object": "Number of the bad object in its message, from 0.",
+    "cimstream_objects": "How many bad objects are rejected together.",
     "cimstream_size": "Bytes of the whole message, where the value is only its head.",
     "cimstream_sha256": "Digest (hex) of the whole message, where the value is only its head.",
     "__connect.errors.topic": "The inbound topic.",
@@ -97,7 +98,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
         ("content-type", *_WHY),
         (
             *_EVENT[1:], *_ROUTING, *_CARRIED, "cimstream_inbound", "cimstream_object",
-            "cimstream_size", "cimstream_sha256", "__connect.errors.partition",
+            "cimstream_objects", "cimstream_size", "cimstream_sha256", "__connect.errors.partition",
             "__connect.errors.offset",
         ),
     ),

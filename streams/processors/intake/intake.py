@@ -37,6 +37,7 @@ from streams.processors.outputs import (
     object_rejections,
     rejection,
     reply_output,
+    rest_problem,
 )
 from streams.processors.understand import Refused, Understanding, Understood
 from topics import Catalogue, naming
@@ -170,8 +171,10 @@ class Intake:
         topic = self._rejected_topic(record, message.header)
         for output in object_rejections(record, message, topic):
             context.emit(output)
-        for rejected in message.rejected:
-            code = rejected.problems[0].code
+        codes = [rejected.problems[0].code for rejected in message.rejected]
+        if message.rest.indexes:
+            codes.append(rest_problem(message.rest).code)
+        for code in codes:
             self._count(context, "rejected", record, message.header, code)
 
     def _refuse_objects(self, record: Record, message: Understood, context: Context) -> None:
@@ -195,7 +198,8 @@ class Intake:
             aborted = (first,)
         self._count(context, "rejected", record, header, first.code)
         topic = self._rejected_topic(record, header)
-        context.emit(rejection(record, topic, header, first, others=len(told) - 1))
+        others = len(told) - 1 + len(message.rest.indexes)
+        context.emit(rejection(record, topic, header, first, others=others))
         if message.pattern.replies:
             reply = failed_reply(record, header, aborted, message.rejected)
             self._reply(record, header, reply, context)
