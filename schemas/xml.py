@@ -13,9 +13,12 @@ memory than its longest token.
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, cast
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar, cast
 from xml.parsers import expat
 
 from lxml import etree
@@ -53,23 +56,72 @@ class XmlLimits:
 
 DEFAULT: Final = XmlLimits()
 
-# huge_tree: the default limits of libxml2 refuse a text of 10 MB, which a Compressed payload
-# or a raised limit needs. What else they guard is guarded here: entities by refusing every
-# DTD, depth by `depth_max` (and by libxml2 itself at 2048), sizes by `bytes_max`.
-# collect_ids: without it libxml2 keeps a table of xml:id values, which nobody asks for.
-_PARSER: Final = etree.XMLParser(
-    encoding="utf-8",
-    huge_tree=True,
-    resolve_entities=False,
-    load_dtd=False,
-    dtd_validation=False,
-    attribute_defaults=False,
-    no_network=True,
-    recover=False,
-    remove_comments=True,
-    remove_pis=True,
-    collect_ids=False,
-)
+# --- parsers, one a thread ----------------------------------------------------------------------
+
+# A name of 4 bytes was seen to cost 60 in the dictionary, so this is 240 MB in the worst case; in
+# the ordinary one a thread ends a few times a second at full speed, which costs 0.1 ms each.
+_READ_BYTES_MAX: Final = 16 * MIB
+Made = TypeVar("Made")
+
+
+class _Reading(threading.local):
+    """The parser of a thread and how much it has read.
+
+    libxml2 keeps every name it has seen in a dictionary. lxml has one dictionary per thread, and
+    frees it with the thread and with the last tree of it; but a thread takes over that of what
+    it uses first, so it has to be a parser of its own.
+    """
+
+    def __init__(self) -> None:
+        # huge_tree: the default limits of libxml2 refuse a text of 10 MB, which a Compressed
+        # payload or a raised limit needs. What else they guard is guarded here: entities by
+        # refusing every DTD, depth by `depth_max` (and by libxml2 itself at 2048), sizes by
+        # `bytes_max`. collect_ids: without it libxml2 keeps a table of xml:id values, which
+        # nobody asks for.
+        self.parser = etree.XMLParser(
+            encoding="utf-8",
+            huge_tree=True,
+            resolve_entities=False,
+            load_dtd=False,
+            dtd_validation=False,
+            attribute_defaults=False,
+            no_network=True,
+            recover=False,
+            remove_comments=True,
+            remove_pis=True,
+            collect_ids=False,
+        )
+        self.bytes = 0
+        etree.fromstring(b"<first/>", self.parser)
+
+    def element(self, text: bytes) -> etree._Element:
+        """The root. Raises XMLSyntaxError."""
+        self.bytes += len(text)
+        return etree.fromstring(text, self.parser)
+
+
+_READING: Final = _Reading()
+
+
+def has_read_enough() -> bool:
+    """Whether this thread should end, if it is one that reads messages without end.
+
+    The names of elements and attributes that it has read are forgotten with it, and only so.
+    """
+    return _READING.bytes >= _READ_BYTES_MAX
+
+
+def apart(make: Callable[[], Made]) -> Made:
+    """What `make` gives, made in a thread of its own.
+
+    For what is kept of our own XML: a tree that outlives the thread it was made in keeps all
+    names of that thread.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(make).result()
+
+
+# --- whole messages -----------------------------------------------------------------------------
 
 # The prolog up to a DOCTYPE: white space, processing instructions, comments. Atomic groups:
 # each piece ends at its first terminator and is never tried again, so this is linear.
@@ -131,7 +183,7 @@ def parse(data: bytes, limits: XmlLimits = DEFAULT) -> etree._Element:
     text = as_utf8(data)
     refuse_doctype(text)
     try:
-        root = etree.fromstring(text, _PARSER)
+        root = _READING.element(text)
     except etree.XMLSyntaxError as error:
         raise _translated(error, limits) from None
     if _deeper_than(root, limits.depth_max):
@@ -153,7 +205,7 @@ def parse_trusted_prefix(text: bytes) -> etree._Element | None:
     depth is checked, and what is wrong is not said.
     """
     try:
-        return etree.fromstring(text, _PARSER)
+        return _READING.element(text)
     except etree.XMLSyntaxError:
         return None
 
@@ -227,7 +279,8 @@ def _deeper_than(root: etree._Element, depth: int) -> bool:
     """Whether there is an element `depth` + 1 steps from the document: one pass in C."""
     test = _DEPTH_TESTS.get(depth)
     if test is None:
-        test = _DEPTH_TESTS[depth] = etree.XPath(f"boolean({'/*' * (depth + 1)})")
+        path = f"boolean({'/*' * (depth + 1)})"
+        test = _DEPTH_TESTS[depth] = apart(partial(etree.XPath, path))
     return bool(test(root))
 
 

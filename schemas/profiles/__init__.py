@@ -6,7 +6,7 @@ byte.
 """
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from schemas.profiles.end_device_events import EndDeviceEventsProfile
 from schemas.profiles.meter_readings import MeterReadingsProfile
 from schemas.profiles.meter_readings.columns import BulkMessage, BulkReader
 from schemas.profiles.model import Allowance, Item, Outcome, Profile, RejectedObject, Rest
+from schemas.xml import apart
 
 __all__ = [
     "BULK",
@@ -52,7 +53,7 @@ def profile(name: str) -> Profile:
         ProfileFileError: its files have a mistake.
     """
     written = _WRITTEN.get(name)
-    return declared(name) if written is None else written()
+    return declared(name) if written is None else apart(written)
 
 
 def declared_names() -> list[str]:
@@ -65,7 +66,7 @@ def declared(name: str) -> DeclaredProfile:
     """The profile that the folder of this name declares, made once. Raises as `profile`."""
     if name not in PROFILES or name in _WRITTEN:
         raise KeyError(name)
-    return DeclaredProfile(_FOLDER / name)
+    return apart(partial(DeclaredProfile, _FOLDER / name))
 
 
 BULK: Final[Mapping[str, BulkReader]] = {"meter_readings": BulkReader()}

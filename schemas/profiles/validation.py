@@ -20,6 +20,7 @@ from schemas.profiles import pieces
 from schemas.profiles.places import PROBLEMS_MAX, Findings, line_of, local_name, located, xpath
 from schemas.profiles.shapes import source
 from schemas.profiles.tidying import NO_SYNONYMS, Synonyms, Tidying
+from schemas.xml import apart
 
 # The standard's namespaces have a year: http://iec.ch/TC57/2011/MeterReadings#.
 _YEAR: Final = re.compile(r"(http://iec\.ch/TC57/)\d{4}(/\w+#)")
@@ -149,7 +150,7 @@ class ObjectSchema:
 
     def _compile(self, namespace: str) -> etree.XMLSchema:
         text = self._text.replace(self.namespace, namespace)
-        return etree.XMLSchema(etree.fromstring(text.encode()))
+        return apart(lambda: etree.XMLSchema(etree.fromstring(text.encode())))
 
 
 def _of_all_years(namespace: str) -> Iterable[str]:

@@ -34,6 +34,7 @@ from streams.engine.record import Output, TopicPartition
 from streams.runtime.logs import log
 from streams.runtime.reading import TopicReader
 from streams.runtime.settings import Settings
+from streams.runtime.shifts import in_shifts
 from streams.runtime.wiring import kafka_settings
 from topics import Catalogue, load_catalogue, naming
 from topics.errors import EXIT_CONFIG, OperatorError
@@ -114,7 +115,7 @@ ReadPositions = Callable[[], Mapping[bytes, bytes]]
 
 
 class SourceRunner:
-    """Runs one source until told to stop. One runner, one source, one thread."""
+    """Runs one source until told to stop. One runner, one source, one thread at a time."""
 
     def __init__(
         self,
@@ -145,8 +146,7 @@ class SourceRunner:
             while not self._stop.is_set():
                 try:
                     self._settle_and_open()
-                    while not self._stop.is_set():
-                        self._turn()
+                    in_shifts(self._turn, self._stop.is_set)
                 except (TransientError, UnknownOutcomeError) as error:
                     self._back_off(error.code, str(error))
                 except PeerUnavailableError as error:

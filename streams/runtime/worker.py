@@ -12,6 +12,7 @@ from streams.runtime.health import Health, HealthServer
 from streams.runtime.logs import log
 from streams.runtime.overdue import Overdue
 from streams.runtime.settings import Settings
+from streams.runtime.shifts import in_shifts
 from streams.runtime.telemetry import WorkerTelemetry
 from streams.runtime.wiring import WorkerPlan, kafka_settings, make_worker
 from topics import load_catalogue
@@ -47,9 +48,12 @@ def run_worker(
     worker = make_worker(plan, slot, overdue)
     log("worker", logging.INFO, "worker started", slot=slot, pid=os.getpid(), http=server.port)
     worker.start()
-    while not stopping.is_set():
+
+    def turn() -> None:
         worker.turn()
         health.turned(ready=worker.ready)
+
+    in_shifts(turn, stopping.is_set)
     worker.stop()
     server.close()
     overdue.close()

@@ -37,7 +37,7 @@ _FRAMES_MAX = 2048
 
 @dataclass(frozen=True, slots=True)
 class BulkMessage:
-    """A message read in bulk. `message.payload` is None: `outcome` is what it said."""
+    """A message read in bulk. `message` has no elements: `outcome` is what its payload said."""
 
     message: Message
     outcome: Outcome

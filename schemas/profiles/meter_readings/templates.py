@@ -12,7 +12,7 @@ is does not depend on its neighbours.
 
 import re
 from collections.abc import Hashable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import chain
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -234,7 +234,7 @@ class HeadForm:
             raise NotPlainError
 
     def message(self, texts: Sequence[bytes]) -> Message:
-        """The message with these texts in its Header, without payload; after the first frame.
+        """The message with these texts in its Header, without elements; after the first frame.
 
         Raises:
             NotPlainError: the text in Timestamp is no time.
@@ -253,7 +253,7 @@ class HeadForm:
         message = self._message
         # As dataclasses.replace does it, at a third of its cost.
         header = Header(*values)
-        return Message(message.kind, header, message.request, message.reply, format=message.format)
+        return Message(message.kind, header, reply=message.reply, format=message.format)
 
     def frame(self, frame: Frame) -> tuple[FrameForm, list[bytes]]:
         """The form of a frame, and the texts for its slots.
@@ -315,7 +315,9 @@ class HeadForm:
             expected: object = _MARK + chr(_NUMBERS_FROM + slot)
             if values[position] != (_TIMESTAMP_MS if name == _TIMESTAMP_TAG else expected):
                 raise NotPlainError
-        self._message, self._header_values = message, values
+        # Without its elements: what is kept of a tree keeps all of it.
+        bare = replace(message, request=None, payload=None)
+        self._message, self._header_values = bare, values
 
 
 def _timed(text: bytes, copies: int) -> bytes:
