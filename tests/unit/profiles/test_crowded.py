@@ -11,6 +11,7 @@ from lxml import etree
 
 from schemas import xml
 from schemas.profiles import Outcome, profile
+from schemas.profiles.model import ALONE_MAX
 from schemas.profiles.pieces import PIECE, crowded
 
 NAMESPACE = "http://iec.ch/TC57/2011/MeterReadings#"
@@ -82,10 +83,28 @@ def test_faults_far_down_are_found_beside_very_many_others() -> None:
     )
 
 
-def test_a_payload_of_nothing_but_bad_objects_is_rejected_one_by_one() -> None:
+def test_of_very_many_bad_objects_the_first_are_told_one_by_one_and_the_rest_are_found() -> None:
     outcome = read("<MeterReading/>" * MANY)
-    assert len(outcome.rejected) == MANY
-    assert outcome.rejected[-1].problems[0].xpath == f"/MeterReadings/MeterReading[{MANY}]"
+    assert [one.problems[0].xpath for one in outcome.rejected] == [
+        f"/MeterReadings/MeterReading[{number}]" for number in range(1, ALONE_MAX + 1)
+    ]
+    assert outcome.rest.indexes == list(range(ALONE_MAX, MANY))
+    (first,) = outcome.rest.problems
+    assert first.xpath == f"/MeterReadings/MeterReading[{ALONE_MAX + 1}]"
+    assert outcome.objects == MANY
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["<a/>", "<MeterReading><a/></MeterReading>", "<MeterReading/>", f"<MeterReading>{METER}"
+     "<valuesInterval><end>x</end></valuesInterval></MeterReading>"],
+    ids=["stray", "invalid", "without a meter", "with a wrong time"],
+)  # fmt: skip
+def test_good_objects_beyond_very_many_bad_ones_are_good_and_bad_ones_are_bad(kind: str) -> None:
+    good = f"<MeterReading>{METER}{readings(1)}</MeterReading>"
+    outcome = read(kind * (ALONE_MAX + 2) + good + kind + good)
+    assert len(outcome.items) == 2
+    assert outcome.rest.indexes == [ALONE_MAX, ALONE_MAX + 1, ALONE_MAX + 3]
 
 
 def test_very_many_equal_qualities_of_one_reading_are_all_kept() -> None:

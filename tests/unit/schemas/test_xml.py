@@ -260,3 +260,47 @@ def test_the_line_of_the_first_bad_byte_is_named() -> None:
 def test_utf_8_is_passed_through_untouched() -> None:
     data = "<a>ä</a>".encode()
     assert as_utf8(data) is data
+
+
+# --- namespaces
+
+
+def declarations(count: int, first: int = 0) -> str:
+    return "".join(f' xmlns:p{number}="u"' for number in range(first, first + count))
+
+
+MOST = DEFAULT.namespaces_max
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"<a{declarations(MOST + 1)}/>",
+        f"<a{declarations(MOST)}><b xmlns='u'/></a>",
+        f"<a{declarations(MOST)}><b><c xmlns:q='u'/></b></a>",
+        f"<a><b{declarations(MOST // 2)}/><b{declarations(MOST // 2 + 1)}>"
+        f"<c{declarations(MOST // 2, MOST)}/></b></a>",
+        f"<a xmlns='{'u' * 1000}'/>",
+        f"<a xmlns:{'p' * 1000}='u'/>",
+        f"<a xmlns:p{' ' * 2000}={' ' * 2000}'{'u' * 1000}'/>",
+    ],
+    ids=["at once", "own", "below", "on one path", "long", "long prefix", "far apart"],
+)
+def test_more_namespaces_on_a_path_than_the_limit_or_long_ones_are_refused(data: str) -> None:
+    assert code_of(data.encode()) == "xml_too_many_namespaces"
+    assert code_of(data.encode("utf-16")) == "xml_too_many_namespaces"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"<a{declarations(MOST)}/>",
+        f"<a>{f'<b{declarations(MOST // 2)}><c{declarations(MOST // 2)}/></b>' * 9}</a>",
+        "<a>" + "<b xmlns=''/>" * 2 * MOST + "</a>",
+        f"<a b='xmlns'>{'xmlns:' * 1000}<![CDATA[ xmlns:p='u']]></a>",
+        f"<a xmlns='{'u' * 500}' xmlns:{'p' * 60}='u' xmlns:q = \n 'u'/>",
+    ],
+    ids=["at once", "side by side", "undone", "in text", "long enough"],
+)
+def test_as_many_namespaces_as_are_allowed_are_read_however_often(data: str) -> None:
+    parse(data.encode())
