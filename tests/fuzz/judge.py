@@ -178,7 +178,7 @@ class Edge:
         code = headers["cimstream_code"].decode()
         _require(code in CODES, f"unknown code {code}")
         _require(code not in NEVER, f"rejected with {code}")
-        if "cimstream_object" in headers:
+        if headers.keys() & {"cimstream_object", "cimstream_objects"}:
             message = read(output.value or b"")
             _require(message.header is not None, "a rejected object lost its header")
         elif "cimstream_size" not in headers:

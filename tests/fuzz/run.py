@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
+from streams.runtime.shifts import in_shifts
 from tests.fuzz import mutations
 from tests.fuzz.corpus import Corpus
 from tests.fuzz.judge import Edge, FindingError
@@ -92,10 +93,19 @@ def run(
     edge: Edge | None = None,
     before: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Judge the cases of these numbers in this process; `before` is told each."""
+    """Judge the cases of these numbers in this process; `before` is told each.
+
+    In shifts, as a worker does it.
+    """
     report, subject = Report(), edge or Edge(corpus)
     kinds: set[str] = set()
-    for number in numbers:
+    ahead = iter(numbers)
+    following = next(ahead, None)
+
+    def turn() -> None:
+        nonlocal following
+        assert following is not None
+        number, following = following, next(ahead, None)
         before(number)
         drawn = case(seed, number, corpus)
         report.count += 1
@@ -112,6 +122,8 @@ def run(
             report.codes.update(verdict.codes)
         report.cpu_s += subject.took_s
         report.slowest = max(report.slowest, (subject.took_s, number))
+
+    in_shifts(turn, lambda: following is None)
     return report
 
 
