@@ -2,7 +2,8 @@
 
 Lives here: bytes -> element tree (libxml2), and pieces of bytes -> events (expat), both
 hardened, with limits; and the wire encoding of the bytes. Must not live here: what the
-elements mean. No other module makes an XML parser for bytes that come from outside.
+elements mean. No other module makes an XML parser for bytes that come from outside, but for
+`parsers`, which keeps the one of each thread.
 
 Invariant: nothing that is read can make the parser fetch, expand or nest anything. There
 is no DTD at all (so no entities but the five of XML), no network, no element deeper than
@@ -13,16 +14,15 @@ memory than its longest token.
 
 import codecs
 import re
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, cast
 from xml.parsers import expat
 
 from lxml import etree
 
+from schemas import parsers, scopes
 from schemas.errors import MessageError
 
 MIB: Final = 1024 * 1024
@@ -43,8 +43,7 @@ class XmlLimits:
     bytes_max: int = 8 * MIB
     # Typed envelope + MeterReadings comes to 9, the deepest CIM profile seen to about 20.
     depth_max: int = 64
-    # libxml2 repeats them with each object that it judges by itself, in the square of their
-    # number: 15,000 in 200 KB took minutes. The most seen in a message was 11.
+    # See `scopes`. The most seen in a message was 11.
     namespaces_max: int = 64
     # 8 MiB of base64 are 6 MiB of gzip; CIM XML packs 10:1 to 30:1, and a tree takes about
     # 8 times its text, so this is the line between 256 MiB of memory and more of the data.
@@ -55,73 +54,6 @@ class XmlLimits:
 
 
 DEFAULT: Final = XmlLimits()
-
-# --- parsers, one a thread ----------------------------------------------------------------------
-
-# A name of 4 bytes was seen to cost 60 in the dictionary, so this is 240 MB in the worst case; in
-# the ordinary one a thread ends a few times a second at full speed, which costs 0.1 ms each.
-_READ_BYTES_MAX: Final = 16 * MIB
-Made = TypeVar("Made")
-
-
-class _Reading(threading.local):
-    """The parser of a thread and how much it has read.
-
-    libxml2 keeps every name it has seen in a dictionary. lxml has one dictionary per thread, and
-    frees it with the thread and with the last tree of it; but a thread takes over that of what
-    it uses first, so it has to be a parser of its own.
-    """
-
-    def __init__(self) -> None:
-        # huge_tree: the default limits of libxml2 refuse a text of 10 MB, which a Compressed
-        # payload or a raised limit needs. What else they guard is guarded here: entities by
-        # refusing every DTD, depth by `depth_max` (and by libxml2 itself at 2048), sizes by
-        # `bytes_max`. collect_ids: without it libxml2 keeps a table of xml:id values, which
-        # nobody asks for.
-        self.parser = etree.XMLParser(
-            encoding="utf-8",
-            huge_tree=True,
-            resolve_entities=False,
-            load_dtd=False,
-            dtd_validation=False,
-            attribute_defaults=False,
-            no_network=True,
-            recover=False,
-            remove_comments=True,
-            remove_pis=True,
-            collect_ids=False,
-        )
-        self.bytes = 0
-        etree.fromstring(b"<first/>", self.parser)
-
-    def element(self, text: bytes) -> etree._Element:
-        """The root. Raises XMLSyntaxError."""
-        self.bytes += len(text)
-        return etree.fromstring(text, self.parser)
-
-
-_READING: Final = _Reading()
-
-
-def has_read_enough() -> bool:
-    """Whether this thread should end, if it is one that reads messages without end.
-
-    The names of elements and attributes that it has read are forgotten with it, and only so.
-    """
-    return _READING.bytes >= _READ_BYTES_MAX
-
-
-def apart(make: Callable[[], Made]) -> Made:
-    """What `make` gives, made in a thread of its own.
-
-    For what is kept of our own XML: a tree that outlives the thread it was made in keeps all
-    names of that thread.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(make).result()
-
-
-# --- whole messages -----------------------------------------------------------------------------
 
 # The prolog up to a DOCTYPE: white space, processing instructions, comments. Atomic groups:
 # each piece ends at its first terminator and is never tried again, so this is linear.
@@ -183,13 +115,12 @@ def parse(data: bytes, limits: XmlLimits = DEFAULT) -> etree._Element:
     text = as_utf8(data)
     refuse_doctype(text)
     try:
-        root = _READING.element(text)
+        root = parsers.element(text)
     except etree.XMLSyntaxError as error:
         raise _translated(error, limits) from None
     if _deeper_than(root, limits.depth_max):
         raise MessageError.of("xml_too_deep", f"more than {limits.depth_max} elements")
-    if not _plainly_fewer(text, limits.namespaces_max):
-        _refuse_crowded_scopes(root, limits.namespaces_max)
+    scopes.refuse_crowded(root, text, limits.namespaces_max)
     return root
 
 
@@ -205,7 +136,7 @@ def parse_trusted_prefix(text: bytes) -> etree._Element | None:
     depth is checked, and what is wrong is not said.
     """
     try:
-        return _READING.element(text)
+        return parsers.element(text)
     except etree.XMLSyntaxError:
         return None
 
@@ -280,41 +211,8 @@ def _deeper_than(root: etree._Element, depth: int) -> bool:
     test = _DEPTH_TESTS.get(depth)
     if test is None:
         path = f"boolean({'/*' * (depth + 1)})"
-        test = _DEPTH_TESTS[depth] = apart(partial(etree.XPath, path))
+        test = _DEPTH_TESTS[depth] = parsers.apart(partial(etree.XPath, path))
     return bool(test(root))
-
-
-# Bounded pieces: it is tried at no more places than there may be declarations.
-_DECLARED: Final = re.compile(
-    rb"xmlns(?::[^\s=<>\"'&]{1,64})?+[ \t\r\n]{0,9}=[ \t\r\n]{0,9}(?:\"[^\"]{0,512}\"|'[^']{0,512}')"
-)
-_NAMESPACE_CHARS_MAX: Final = 64 + 512
-
-
-def _plainly_fewer(text: bytes, most: int) -> bool:
-    """Whether the whole document cannot have more declarations than that, nor longer ones."""
-    count = text.count(b"xmlns")
-    return count <= most and len(_DECLARED.findall(text)) == count
-
-
-def _refuse_crowded_scopes(root: etree._Element, most: int) -> None:
-    """Count the declarations on every path from the root.
-
-    Raises:
-        MessageError: `xml_too_many_namespaces`.
-    """
-    count = 0
-    for event, declared in etree.iterwalk(root, events=("start-ns", "end-ns")):
-        if event == "end-ns":
-            count -= 1
-            continue
-        count += 1
-        prefix, uri = declared
-        if count > most:
-            raise MessageError.of("xml_too_many_namespaces", f"more than {most}")
-        if len(prefix) + len(uri) > _NAMESPACE_CHARS_MAX:
-            detail = f"a name of more than {_NAMESPACE_CHARS_MAX} characters"
-            raise MessageError.of("xml_too_many_namespaces", detail)
 
 
 def _translated(error: etree.XMLSyntaxError, limits: XmlLimits) -> MessageError:

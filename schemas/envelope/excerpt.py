@@ -80,18 +80,14 @@ def _remove(element: etree._Element) -> None:
 def _rename(root: etree._Element, place: Place, message_id: str) -> None:
     header = header_element(root)
     assert header is not None  # noqa: S101 - it was read
-    for at, child in enumerate(header):
-        name = place.own_name(child)
-        if name == "MessageID":
-            child.text = message_id
-            return
-        if name in _BEHIND_ID:
-            break
-    else:
-        at = len(header)
+    names = [place.own_name(child) for child in header]
+    if "MessageID" in names:
+        header[names.index("MessageID")].text = message_id
+        return
     element = etree.Element(header.tag.removesuffix("Header") + "MessageID")
     element.text = message_id
-    header.insert(at, element)
+    before = (at for at, name in enumerate(names) if name in _BEHIND_ID)
+    header.insert(next(before, len(names)), element)
 
 
 def _pack(root: etree._Element, place: Place, payload: etree._Element) -> None:

@@ -10,12 +10,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
+from schemas.parsers import apart
 from schemas.profiles.declared import DeclaredProfile
 from schemas.profiles.end_device_events import EndDeviceEventsProfile
 from schemas.profiles.meter_readings import MeterReadingsProfile
 from schemas.profiles.meter_readings.columns import BulkMessage, BulkReader
 from schemas.profiles.model import Allowance, Item, Outcome, Profile, RejectedObject, Rest
-from schemas.xml import apart
 
 __all__ = [
     "BULK",

@@ -2,8 +2,8 @@
 
 Lives here: the values that leave a profile. Must not live here: XML rules, Avro layouts.
 Invariant: an object of the payload is either among the items or rejected, alone or in the rest,
-never both and never neither, except that an object without any fact (a MeterReading without readings and
-events) is neither.
+never both and never neither, except that an object without any fact (a MeterReading without
+readings and events) is neither.
 """
 
 from dataclasses import dataclass, field
@@ -62,19 +62,19 @@ class Allowance:
     """How many bad objects of a message are still rejected one by one; the others together."""
 
     objects: int = ALONE_MAX
-    bytes: int = ALONE_BYTES_MAX
+    size: int = ALONE_BYTES_MAX
     exceeded: bool = False
     """Whether there was one more; what is wrong with others is told nobody."""
 
     @property
     def left(self) -> bool:
         """Whether it is enough for one more."""
-        return self.objects > 0 and self.bytes > 0
+        return self.objects > 0 and self.size > 0
 
     def spend(self, element: bytes) -> None:
         """Take off what an object costs that is rejected by itself."""
         self.objects -= 1
-        self.bytes -= len(element)
+        self.size -= len(element)
 
 
 @dataclass(slots=True)

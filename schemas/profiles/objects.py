@@ -77,7 +77,7 @@ def read_whole(
     return outcome
 
 
-def reject(  # noqa: PLR0913 - what, where, why, in which message
+def reject(
     outcome: Outcome,
     element: etree._Element,
     position: int,
@@ -103,7 +103,7 @@ def _take(
     return tuple(findings.problems)
 
 
-def _reject(  # noqa: PLR0913 - what, where, why, in which message
+def _reject(
     outcome: Outcome,
     element: etree._Element,
     position: int,

@@ -16,11 +16,11 @@ from typing import Final
 from lxml import etree
 
 from schemas.errors import MessageError, Problem
+from schemas.parsers import apart
 from schemas.profiles import pieces
 from schemas.profiles.places import PROBLEMS_MAX, Findings, line_of, local_name, located, xpath
 from schemas.profiles.shapes import source
 from schemas.profiles.tidying import NO_SYNONYMS, Synonyms, Tidying
-from schemas.xml import apart
 
 # The standard's namespaces have a year: http://iec.ch/TC57/2011/MeterReadings#.
 _YEAR: Final = re.compile(r"(http://iec\.ch/TC57/)\d{4}(/\w+#)")

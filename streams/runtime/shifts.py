@@ -5,7 +5,7 @@ lxml frees with the thread and not before. A sender that invents names would mak
 for as long as it lives.
 
 Lives here: the threads. Must not live here: what is done in a turn, when a thread has read enough
-(see `schemas.xml`).
+(see `schemas.parsers`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from schemas.xml import has_read_enough
+from schemas.parsers import has_read_enough
 
 
 def in_shifts(turn: Callable[[], None], over: Callable[[], bool]) -> None:

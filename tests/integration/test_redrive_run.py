@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import topics
+from schemas.profiles.model import ALONE_MAX
 from streams.engine.kafka import KafkaSettings
 from streams.engine.record import Record
 from streams.runtime.headers import header
@@ -143,3 +144,35 @@ def test_a_redriven_object_takes_effect_beside_those_of_its_message(
 
     assert codes(kafka, source) == {"meter_missing": 2}
     assert [header(one, "ce_messageid") for one in of(kafka, LOG, source)] == ["m-1"]
+
+
+def test_objects_that_were_rejected_together_are_shown_corrected_and_redriven_like_any_message(
+    run: Callable[..., Run], kafka: str, tmp_path: Path, source: str
+) -> None:
+    """Goal: of very many bad objects none is lost, and each is a message once it is good.
+
+    Method: what is rejected together is shown and redriven as it is, then sent corrected.
+    """
+    data = message("m-1", source=source)
+    start, end = data.index(b"<MeterReading>"), data.index(b"</MeterReadings>")
+    bad = data[start:end].replace(b"<value>1.5<", b"<value>x<")
+    subject = run()
+    send(kafka, tmp_path, data[:end] + bad * (ALONE_MAX + 2) + data[end:])
+    processed(kafka)
+    assert codes(kafka, source) == {"value_not_number": ALONE_MAX, "objects_rejected": 1}
+    together = of(kafka, REJECTED, source)[-1]
+    assert (together.value or b"").count(b"<MeterReading>") == 2
+
+    shown = cimstream(kafka, "dlq", "show", str(together), "--payload")
+    assert shown.stdout == together.value
+    listed = cimstream(kafka, "dlq", "list", "--source", source, "--code", "objects_rejected")
+    assert b"objects_rejected" in listed.stdout
+    redrive(kafka, source, "--code", "objects_rejected")
+    processed(kafka)
+    assert codes(kafka, source) == {"value_not_number": ALONE_MAX + 2, "objects_rejected": 1}
+
+    send(kafka, tmp_path, (together.value or b"").replace(b"<value>x<", b"<value>2.5<"))
+    processed(kafka)
+    assert subject.end() == 0
+    effects = Counter(header(one, "ce_messageid") for one in of(kafka, LOG, source))
+    assert effects == {"m-1": 1, f"m-1#{ALONE_MAX + 1}+": 2}

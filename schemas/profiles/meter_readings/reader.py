@@ -77,9 +77,7 @@ class MeterReadingsProfile:
             facts = reader.meter_reading(element, findings)
             return [] if findings.problems else [*facts.events, *reader.series_of(facts)]
 
-        return read_objects(
-            payload, self._schema, reader.carrier, drafts, allowance or Allowance()
-        )
+        return read_objects(payload, self._schema, reader.carrier, drafts, allowance or Allowance())
 
     def write(self, record: Record) -> etree._Element:
         """The payload that says what a canonical event says.

@@ -109,7 +109,8 @@ def test_what_is_written_for_bad_objects_is_bounded_by_their_bytes_too() -> None
     """Each object alone repeats the namespaces that it stood under."""
     spaces = " ".join(f'xmlns:p{n}="urn:{"x" * 500}"' for n in range(60))
     stray = "<stray/>" * ALONE_MAX
-    outputs = send(Driver(), f'<MeterReadings xmlns="{m.READINGS}" {spaces}>{stray}</MeterReadings>')
+    payload = f'<MeterReadings xmlns="{m.READINGS}" {spaces}>{stray}</MeterReadings>'
+    outputs = send(Driver(), payload)
     written = rejections(outputs)
     assert len(written) < ALONE_MAX
     assert sum(len(objects(output)) for output in written) == ALONE_MAX
@@ -123,9 +124,7 @@ def test_the_allowance_is_that_of_the_message_whatever_its_operations() -> None:
         f"<verb>{'created' if n % 2 else 'create'}</verb>{m.meter_readings([bad(n)])}</Operation>"
         for n in range(many)
     )
-    data = m.envelope(
-        f"<OperationSet>{operations}</OperationSet>", verb="create", message_id="m-1"
-    )
+    data = m.envelope(f"<OperationSet>{operations}</OperationSet>", verb="create", message_id="m-1")
     written = rejections(Driver().send(data))
     assert len(written) == ALONE_MAX + 1
     assert [mrid for output in written for mrid in meters(output)] == [

@@ -18,6 +18,7 @@ NAMESPACE = "http://iec.ch/TC57/2011/MeterReadings#"
 TYPE = '<ReadingType ref="0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0"/>'
 METER = "<Meter><mRID>m-1</mRID></Meter>"
 QUALITY = '<ReadingQualities><ReadingQualityType ref="1.0.0"/></ReadingQualities>'
+LATE = f"<MeterReading>{METER}<valuesInterval><end>x</end></valuesInterval></MeterReading>"
 MANY = 20 * PIECE
 
 
@@ -96,10 +97,9 @@ def test_of_very_many_bad_objects_the_first_are_told_one_by_one_and_the_rest_are
 
 @pytest.mark.parametrize(
     "kind",
-    ["<a/>", "<MeterReading><a/></MeterReading>", "<MeterReading/>", f"<MeterReading>{METER}"
-     "<valuesInterval><end>x</end></valuesInterval></MeterReading>"],
+    ["<a/>", "<MeterReading><a/></MeterReading>", "<MeterReading/>", LATE],
     ids=["stray", "invalid", "without a meter", "with a wrong time"],
-)  # fmt: skip
+)
 def test_good_objects_beyond_very_many_bad_ones_are_good_and_bad_ones_are_bad(kind: str) -> None:
     good = f"<MeterReading>{METER}{readings(1)}</MeterReading>"
     outcome = read(kind * (ALONE_MAX + 2) + good + kind + good)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ GROWTH_MIB_MAX = 144
 INVENTED_MIB = 192
 
 # Names nobody has seen before, in all places of a message, and each noun once amid them.
-SENDER = f"""
+SENDER = """
 import resource, sys
 from pathlib import Path
 from streams.processors.understand import Understanding
@@ -28,7 +29,7 @@ from streams.demo import messages as m
 from tests.unit.runtime.test_shifts import INVENTED_MIB
 
 catalogue = load_catalogue()
-of = {{name: Understanding(catalogue, name) for name in catalogue.interfaces}}
+of = {name: Understanding(catalogue, name) for name in catalogue.interfaces}
 examples = sorted(Path("examples/nouns").glob("i*/*.xml"))
 sent = 0
 
@@ -37,13 +38,13 @@ def mib():
 
 def invented():
     global sent
-    names = [f"n{{sent + n}}-{{'x' * 500}}" for n in range(1000)]
+    names = [f"n{sent + n}-{'x' * 500}" for n in range(1000)]
     sent += 1000
-    stray = "".join(f"<{{n}}/>" for n in names[:10])
-    inside = "".join(f"<{{a}} {{b}}='1'/>" for a, b in zip(names[10:410], names[410:810]))
-    header = "".join(f"<{{n}}/>" for n in names[810:])
-    bad = f"<MeterReading>{{inside}}</MeterReading>"
-    payload = f'<MeterReadings xmlns="{{m.READINGS}}">{{stray}}{{bad}}</MeterReadings>'
+    stray = "".join(f"<{n}/>" for n in names[:10])
+    inside = "".join(f"<{a} {b}='1'/>" for a, b in zip(names[10:410], names[410:810]))
+    header = "".join(f"<{n}/>" for n in names[810:])
+    bad = f"<MeterReading>{inside}</MeterReading>"
+    payload = f'<MeterReadings xmlns="{m.READINGS}">{stray}{bad}</MeterReadings>'
     return m.envelope(payload, message_id=str(sent), extra=header)
 
 def turn():
@@ -91,7 +92,7 @@ def test_turns_follow_each_other_until_it_is_over() -> None:
 
     in_shifts(turn, lambda: len(threads) == 40)
     assert len(threads) == 40
-    changes = sum(a != b for a, b in zip(threads, threads[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(threads))
     assert 1 <= changes <= 3
     assert threading.get_native_id() not in threads
 

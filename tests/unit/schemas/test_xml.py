@@ -278,8 +278,7 @@ MOST = DEFAULT.namespaces_max
         f"<a{declarations(MOST + 1)}/>",
         f"<a{declarations(MOST)}><b xmlns='u'/></a>",
         f"<a{declarations(MOST)}><b><c xmlns:q='u'/></b></a>",
-        f"<a><b{declarations(MOST // 2)}/><b{declarations(MOST // 2 + 1)}>"
-        f"<c{declarations(MOST // 2, MOST)}/></b></a>",
+        f"<a><b/><b{declarations(MOST // 2 + 1)}><c{declarations(MOST // 2, MOST)}/></b></a>",
         f"<a xmlns='{'u' * 1000}'/>",
         f"<a xmlns:{'p' * 1000}='u'/>",
         f"<a xmlns:p{' ' * 2000}={' ' * 2000}'{'u' * 1000}'/>",
