@@ -261,7 +261,7 @@ def _identity(header: Header | None, data: bytes | None, catalogue: Catalogue) -
 def _key(header: Header | None, shown: bytes, catalogue: Catalogue) -> bytes:
     """The noun for what changes a register, so that one task sees it all; else the identity."""
     if header is not None and header.verb != "get":
-        noun = catalogue.nouns.get(header.noun)
+        noun = catalogue.noun(header.noun)
         if noun is not None and noun.kind == "register":
             return noun.name.encode()
     return shown

@@ -8,7 +8,7 @@ Payload and request are lxml elements and compare by identity; compare messages 
 `schemas.identity.content_digest`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lxml import etree
 
@@ -58,7 +58,8 @@ class Header:
 class ObjectId:
     """An ID element: the name of an object and what sort of name it is.
 
-    `kind` is name, uuid, transaction or other.
+    `kind` is name, uuid, transaction or other. `xpath` and `line` are where it was read, which is
+    no part of what it says.
     """
 
     value: str
@@ -66,6 +67,8 @@ class ObjectId:
     id_type: str = ""
     id_authority: str = ""
     object_type: str = ""
+    xpath: str | None = field(default=None, compare=False)
+    line: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +101,18 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One step of an OperationSet; verb and noun are the Header's where it names none."""
+    """One step of an OperationSet; verb and noun are the Header's where it names none.
+
+    `xpath` and `line` are where it was read.
+    """
 
     operation_id: int
     noun: str
     verb: str
     element_operation: bool = False
     payload: etree._Element | None = None
+    xpath: str | None = field(default=None, compare=False)
+    line: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +133,8 @@ class Message:
     """A message. `header` is None in a fault only, `reply` is there in responses and faults.
 
     `payload` is the element named like the noun, already decompressed where it came
-    Compressed. `request` is the whole Request element. At most one of `payload`,
-    `operation_set` and `payload_ids` is there.
+    Compressed. `request` is the whole Request element, `request_ids` are the IDs in it. At most
+    one of `payload`, `operation_set` and `payload_ids` is there.
     """
 
     kind: Kind
@@ -137,3 +145,4 @@ class Message:
     operation_set: OperationSet | None = None
     payload_ids: tuple[ObjectId, ...] = ()
     format: str = ""
+    request_ids: tuple[ObjectId, ...] = ()

@@ -88,6 +88,18 @@ def normal_verb(text: str) -> str:
     return VERB_SPELLINGS.get(verb, verb)
 
 
+def object_ids(elements: list[etree._Element], place: Place) -> tuple[ObjectId, ...]:
+    """ID elements that stand beside each other, with their places."""
+    return tuple(
+        replace(
+            object_id(element),
+            xpath=f"{place.path}/ID[{number}]" if len(elements) > 1 else f"{place.path}/ID",
+            line=line_of(element),
+        )
+        for number, element in enumerate(elements, 1)
+    )
+
+
 def object_id(element: etree._Element) -> ObjectId:
     """An ID element with its attributes."""
     text = text_of(element)
@@ -142,7 +154,7 @@ def read_payload(
     if nouns:
         _agree(nouns[0], header.verb, header.noun, place.below(local_name(nouns[0])))
         return Payload(element=nouns[0], format=form)
-    return Payload(ids=tuple(map(object_id, parts["ID"])), format=form)
+    return Payload(ids=object_ids(parts["ID"], place), format=form)
 
 
 def _own(element: etree._Element, name: str, place: Place) -> list[etree._Element]:
@@ -178,7 +190,8 @@ def _operation_set(element: etree._Element, header: Header, place: Place) -> Ope
 
 
 def _operations(element: etree._Element, header: Header, place: Place) -> Iterator[Operation]:
-    for child in _own(element, "Operation", place):
+    steps = _own(element, "Operation", place)
+    for position, child in enumerate(steps, 1):
         fields: dict[str, str] = {}
         payloads: list[etree._Element] = []
         for part in child:
@@ -204,7 +217,8 @@ def _operations(element: etree._Element, header: Header, place: Place) -> Iterat
         payload = payloads[0] if payloads else None
         if payload is not None:
             _agree(payload, verb, noun, place.below(local_name(payload)))
-        yield Operation(number, noun, verb, of_element, payload)
+        at = f"{place.path}[{position}]" if len(steps) > 1 else place.path
+        yield Operation(number, noun, verb, of_element, payload, at, line_of(child))
 
 
 def _unpacked_element(element: etree._Element, place: Place, limits: XmlLimits) -> etree._Element:

@@ -40,6 +40,7 @@ from schemas.envelope.payload import (
     local_name,
     normal_verb,
     object_id,
+    object_ids,
     read_payload,
     text_of,
 )
@@ -80,14 +81,15 @@ def read_element(
     _check_header(header, fields, root, place)
     raise_if_any(fields.problems)
     kind = _kind(root, header, place, replies="Reply" in body)
-    reply = body.get("Reply")
+    request, reply = body.get("Request"), body.get("Reply")
     payload = Payload()
     if "Payload" in body:
         payload = read_payload(body["Payload"], header, place.below("Payload"), limits)
     return Message(
         kind,
         header,
-        request=body.get("Request"),
+        request=request,
+        request_ids=() if request is None else _request_ids(request, place.below("Request")),
         reply=_reply(root, reply, place) if reply is not None or kind is Kind.RESPONSE else None,
         payload=payload.element,
         operation_set=payload.operation_set,
@@ -169,6 +171,10 @@ def _kind_of_typed(root: etree._Element, header: Header, place: Place) -> Kind |
     if said and said not in verbs:
         raise place.error("payload_mismatch", "the root is not named after the Header's Verb", root)
     return kind
+
+
+def _request_ids(request: etree._Element, place: Place) -> tuple[ObjectId, ...]:
+    return object_ids([child for child in request if place.own_name(child) == "ID"], place)
 
 
 # --- the Reply -------------------------------------------------------------------------------

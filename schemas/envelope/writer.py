@@ -108,7 +108,7 @@ def reply_error(
         level=problem.definition.level,
         reason=problem.definition.what,
         details=f"{problem}. {problem.definition.fix}",
-        xpath=(problem.xpath or "").rpartition("/")[2],
+        xpath=(problem.xpath or "").rpartition("/")[2].partition("[")[0],
         object_id=object_id,
         operation_id=operation_id,
     )

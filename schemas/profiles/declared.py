@@ -15,6 +15,7 @@ one noun; what shape and XML have to do with each other (see `mapping`).
                                                a whole, beside what the XSD asks of every object
                      definitions = ["X"]       elements and types beside the objects, which those
                                                refer to (see `definitions`)
+                     expiry = "a.b"            of a control: from then on it is not executed
                      aliases = ["urn:…"]       further namespaces that mean the same
                      [synonyms.CauseKind]      words that others use, to words of the code list;
                                                those of shared code lists are in common.toml
@@ -28,7 +29,7 @@ Invariant: two objects that say the same give the same bytes.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -37,14 +38,15 @@ from typing import Any, Final, cast
 from lxml import etree
 
 from schemas.avro import decode_fields
-from schemas.profiles import keys, mapping
+from schemas.envelope import ObjectId
+from schemas.profiles import keys, mapping, object_ids
 from schemas.profiles.definitions import Definitions
 from schemas.profiles.derive import avro_schema
 from schemas.profiles.encoding import encoder
 from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects, read_whole, reject
-from schemas.profiles.parts import Record
-from schemas.profiles.places import Findings
+from schemas.profiles.parts import Record, epoch_ms
+from schemas.profiles.places import Findings, line_of
 from schemas.profiles.revisions import Revision
 from schemas.profiles.shapes import INTERVALS, XS, ProfileFileError, Shape, read_shape, source
 from schemas.profiles.validation import ObjectSchema
@@ -64,6 +66,7 @@ class Declaration:
     subject: tuple[str, ...]
     required: tuple[str, ...]
     definitions: tuple[str, ...]
+    expiry: str
     aliases: tuple[str, ...]
     synonyms: Mapping[str, Mapping[str, str]]
     revisions: tuple[Revision, ...]
@@ -77,7 +80,7 @@ class Declaration:
         """
         needed = {"noun", "kind", "schema"}
         lists = {"subject", "required", "definitions", "aliases", "revision"}
-        known = needed | lists | {"object", "synonyms"}
+        known = needed | lists | {"object", "synonyms", "expiry"}
         entries = tomllib.loads(file.read_text(encoding="utf-8"))
         if wrong := (entries.keys() - known) | (needed - entries.keys()):
             raise ProfileFileError(f"{file}: {', '.join(sorted(wrong))}: missing or not known")
@@ -89,6 +92,7 @@ class Declaration:
             tuple(entries.get("subject", (".",))),
             tuple(entries.get("required", ())),
             tuple(entries.get("definitions", ())),
+            entries.get("expiry", ""),
             tuple(entries.get("aliases", ())),
             entries.get("synonyms", {}),
             tuple(map(Revision.of, entries.get("revision", ()))),
@@ -115,9 +119,11 @@ class DeclaredProfile:
         self._encode = encoder(self.shape)
         self._reader = cache(partial(mapping.reader, self.shape))
         self._fields = {field.key: field for field in self.shape.fields}
-        for key in (*declaration.required, *declaration.subject):
+        for key in (*declaration.required, *declaration.subject, declaration.expiry or "."):
             if key.partition(".")[0] not in self._fields and key != ".":
                 raise ProfileFileError(f"{folder}: {self.shape.name} has no field {key}")
+        if self.register and "mRID" not in self._fields:
+            raise ProfileFileError(f"{folder}: objects of a register have an mRID")
 
     def read(
         self, payload: etree._Element, verb: str = "", allowance: Allowance | None = None
@@ -136,7 +142,7 @@ class DeclaredProfile:
         """
         tag = etree.QName(payload)
         revision = self._revisions.get(tag.namespace or "")
-        if revision is None or tag.localname != self.noun:
+        if revision is None or revision.renamed(tag.localname) != self.noun:
             return self._read(payload, verb, allowance or Allowance())
         newest = revision.newest(payload, self._xsd.namespace)
         outcome = self._read(newest, verb, allowance or Allowance())
@@ -158,7 +164,8 @@ class DeclaredProfile:
                 findings.add("field_required", element, field)
             if key is None or findings.problems:
                 return []
-            return [Draft(self.noun, key, self.encode(record))]
+            place = (findings.place(element), line_of(element)) if self.register else ()
+            return [Draft(self.noun, key, self.encode(record), *place)]
 
         if self._whole:
             return read_whole(payload, self._xsd, draft, allowance)
@@ -176,6 +183,34 @@ class DeclaredProfile:
         """The key of the object's events, see `schemas.profiles.keys`."""
         subjects = self._declaration.subject
         return keys.first_key(*(keys.part(record, subject) for subject in subjects))
+
+    def identity(self, record: Record) -> keys.Identity:
+        """By what the object of a register is found: that of the first subject that has one."""
+        parts = (keys.part(record, subject) for subject in self._declaration.subject)
+        return next((keys.Identity.of(part) for part in parts if keys.identity(part)), keys.NOBODY)
+
+    def expiry_ms(self, record: Record) -> int | None:
+        """From when on a control must not be executed any more; None where nothing says so."""
+        *above, last = self._declaration.expiry.split(".")
+        part = keys.part(record, ".".join(above))
+        time = None if part is None or not last else part[last]
+        return None if time is None else epoch_ms(time)
+
+    def id_of(self, record: Record) -> ObjectId:
+        """How an envelope names the object: by its mRID, else by its first name."""
+        return object_ids.id_of(record, self._declaration.object, self.key(record) or b"")
+
+    def named(self, ids: Iterable[ObjectId]) -> etree._Element:
+        """The payload whose objects say who they are and no more, as the IDs do.
+
+        Raises:
+            MessageError: `object_id_invalid`.
+        """
+        names = {self._declaration.object, self.noun}
+        for revision in self._declaration.revisions:
+            names |= {old for old in revision.elements if revision.renamed(old) in names}
+        records = [object_ids.record_of(one, names) for one in ids]
+        return self.write(records)
 
     @property
     def namespaces(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Definitions that stand beside the objects of a payload and are referred to by `ref`.
 
-Lives here: putting what a definition says where an object refers to it. Must not live here:
-whether a definition is valid on its own (see `objects`).
+Lives here: putting what a definition says where an object refers to it, and keeping it beside an
+object that is rejected alone. Must not live here: whether a definition is valid on its own (see
+`objects`).
 
 A definition is an element beside the objects, whose type has the attribute `ref`, and any
 element of that type inside an object may refer to it, by its mRID or one of its names. The
@@ -14,8 +15,8 @@ but for `ref`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -23,7 +24,7 @@ from lxml import etree
 
 from schemas.profiles import mapping
 from schemas.profiles.model import Outcome
-from schemas.profiles.parts import Record, text_of
+from schemas.profiles.parts import SPACE, Record, text_of
 from schemas.profiles.places import Findings, local_name
 from schemas.profiles.shapes import NAME, Shape
 
@@ -120,3 +121,50 @@ class Definitions:
         for key, value in entry.record.items():
             if part[key] in (None, []):
                 part[key] = value
+
+
+def kept_beside(outcome: Outcome, payload: etree._Element, carrier: str) -> Outcome:
+    """The outcome, in which each rejected object has the definitions that it refers to.
+
+    Kept alone, it would lose what they say when it is corrected and sent again. `carrier` is the
+    tag of the objects; what stands beside them are definitions. Of many objects and large
+    definitions the last ones do without: a small message must not make a large one.
+    """
+    alone = {rejected.index: at for at, rejected in enumerate(outcome.rejected)}
+    known = dict(_identifiers(payload, carrier)) if alone else {}
+    room, written = _GROWTH_MAX, cache(_written)
+    for position, element in enumerate(payload if known else ()):
+        at = alone.get(position)
+        if at is not None:
+            kept = tuple(map(written, _referred(element, known)))
+            room -= sum(map(len, kept))
+            if room >= 0:
+                outcome.rejected[at] = replace(outcome.rejected[at], definitions=kept)
+    return outcome
+
+
+def _written(element: etree._Element) -> bytes:
+    return etree.tostring(element, encoding="UTF-8", with_tail=False)
+
+
+def _identifiers(payload: etree._Element, carrier: str) -> Iterator[tuple[str, etree._Element]]:
+    """Every mRID and name of a definition; of several with one the first goes last, and stands."""
+    space = carrier[: carrier.index("}") + 1]
+    beside = [element for element in payload if element.tag != carrier]
+    for path in (f"{space}Names/{space}name", f"{space}mRID"):
+        for element in reversed(beside):
+            for leaf in element.iterfind(path):
+                yield text_of(leaf) or "", element
+
+
+def _referred(element: etree._Element, known: Mapping[str, etree._Element]) -> list[etree._Element]:
+    """The definitions that an element refers to, and those that they refer to in turn."""
+    found: dict[etree._Element, None] = {}
+    waiting = [element]
+    while waiting:
+        for part in waiting.pop().iter():
+            target = known.get(part.get(REF, "").strip(SPACE))
+            if target is not None and target not in found:
+                found[target] = None
+                waiting.append(target)
+    return list(found)

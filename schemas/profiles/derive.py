@@ -84,7 +84,7 @@ _OF_REGISTER: Final[list[dict[str, Any]]] = [
         "type": {
             "type": "enum",
             "name": "LifeCycle",
-            "symbols": ["open", "closed", "canceled", "deleted", UNKNOWN],
+            "symbols": ["open", "closed", "canceled", "deleted", "executing", UNKNOWN],
             "default": UNKNOWN,
         },
         "doc": "Where the object is in its life, after the event.",

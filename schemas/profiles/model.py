@@ -23,7 +23,8 @@ class Item:
     `lifeCycle` either). `index` counts the events of one message from 0 over all nouns.
 
     `verb` is what the message asks of the object, "" where that is its header's; `partial`: only
-    the fields that are there are meant.
+    the fields that are there are meant. `xpath` and `line` are where the object of a register
+    stands in its message; events of histories do without.
     """
 
     noun: str
@@ -32,6 +33,8 @@ class Item:
     index: int
     verb: str = ""
     partial: bool = False
+    xpath: str | None = field(default=None, compare=False)
+    line: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class RejectedObject:
 
     `index` is its position among the elements of the payload, from 0; `element` its XML with
     every namespace declaration it needs. `namespace` is the payload's; the object itself may be
-    in another, or in none, which is what is then wrong with it. `verb` is as of an `Item`.
+    in another, or in none, which is what is then wrong with it. `verb` is as of an `Item`;
+    `definitions` are what stands beside it and is referred to by it.
     """
 
     index: int
@@ -48,6 +52,7 @@ class RejectedObject:
     element: bytes
     namespace: str
     verb: str = ""
+    definitions: tuple[bytes, ...] = ()
 
 
 # So many bad objects of a message are rejected one by one: each costs a message of its own, 110 us

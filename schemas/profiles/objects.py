@@ -24,6 +24,8 @@ class Draft(NamedTuple):
     noun: str
     key: bytes
     body: bytes
+    xpath: str | None = None
+    line: int | None = None
 
 
 ReadObject = Callable[[etree._Element, Findings], list[Draft]]  # noqa: SLF001 - its name in lxml
@@ -99,7 +101,10 @@ def _take(
     drafts = read(element, findings)
     if not findings.problems:
         first = len(outcome.items)
-        outcome.items += [Item(*draft, first + n) for n, draft in enumerate(drafts)]
+        outcome.items += [
+            Item(noun, key, body, first + n, xpath=at, line=line)
+            for n, (noun, key, body, at, line) in enumerate(drafts)
+        ]
     return tuple(findings.problems)
 
 

@@ -123,10 +123,13 @@ class Findings:
         """Whether no more are taken."""
         return len(self.problems) >= PROBLEMS_MAX
 
+    def place(self, element: etree._Element) -> str:
+        """The path of an element of the object."""
+        return xpath(element, self._top, self._path())
+
     def add(self, code: str, element: etree._Element, detail: str = "") -> None:
         """Note a problem at an element. `detail` must not carry its text."""
         if not self.told:
             self.problems.append(Problem(code))
         elif not self.full:
-            place = xpath(element, self._top, self._path())
-            self.problems.append(Problem(code, detail, place, line_of(element)))
+            self.problems.append(Problem(code, detail, self.place(element), line_of(element)))

@@ -5,7 +5,9 @@ wrong. Must not live here: what an element means.
 
 A revision has a namespace of its own, and names for elements that the newest revision, that of
 the profile's XSD, calls otherwise. `Point/quantity` is only the `quantity` of a `Point`; a new name
-`RegisteredResource/mRID` puts the element into a parent of that name.
+`RegisteredResource/mRID` puts the element into a parent of that name. So is another noun that means
+the same: its payload and its objects are renamed too, and it is one of the noun's `aliases` in the
+catalogue.
 
 Invariant: documents of all revisions that say the same give the same record.
 """
@@ -44,20 +46,24 @@ class Revision:
             raise ProfileFileError(f"revision: {', '.join(sorted(wrong))}: missing or not known")
         return cls(tuple(entry["namespaces"]), entry["elements"])
 
+    def renamed(self, name: str) -> str:
+        """What the newest revision calls an element, wherever it stands."""
+        return self.elements.get(name, name)
+
     def newest(self, payload: etree._Element, namespace: str) -> etree._Element:
         """A copy of the payload in the newest revision, which is that of `namespace`."""
         made = copy.deepcopy(payload)
         old, new = f"{{{etree.QName(payload).namespace}}}", f"{{{namespace}}}"
-        renamed = {name.rpartition("/")[2] for name in self.elements}
+        old_names = {name.rpartition("/")[2] for name in self.elements}
         # Parents are renamed after their children, who look for the parent's old name.
         for element in reversed(list(made.iter(old + "*"))):
             name = local_name(element)
-            if name not in renamed:
+            if name not in old_names:
                 element.tag = new + name
                 continue
             above = element.getparent()
             within = "" if above is None else f"{local_name(above)}/{name}"
-            name = self.elements.get(within) or self.elements.get(name) or name
+            name = self.elements.get(within) or self.renamed(name)
             outer, _, inner = name.rpartition("/")
             element.tag = new + inner
             if outer and above is not None:
@@ -77,6 +83,9 @@ class Revision:
         wanted = {rejected.index for rejected in outcome.rejected}
         sent = (payload,) if whole else payload
         elements = {index: one for index, one in enumerate(sent) if index in wanted}
+        for at, item in enumerate(outcome.items):
+            if item.xpath is not None:
+                outcome.items[at] = replace(item, xpath=place + self._path_as_sent(item.xpath))
         for at, rejected in enumerate(outcome.rejected):
             element = elements[rejected.index]
             outcome.rejected[at] = replace(
@@ -90,10 +99,12 @@ class Revision:
         return outcome
 
     def _as_sent(self, problem: Problem, place: str) -> Problem:
-        path = problem.xpath or ""
+        return replace(problem, xpath=place + self._path_as_sent(problem.xpath or ""))
+
+    def _path_as_sent(self, path: str) -> str:
         for name, newer in self.elements.items():
             sent = name.rpartition("/")[2]
             outer, _, inner = map(re.escape, newer.partition("/"))
             below = f"(?:/{inner})?" if inner else ""
             path = re.sub(rf"/{outer}(\[\d+\])?{below}(?=/|$)", rf"/{sent}\1", path)
-        return replace(problem, xpath=place + path)
+        return path

@@ -10,6 +10,8 @@ rdf:about="urn:uuid:…" in capitals or not, rdf:ID="_…", "#_…", with or wit
 import re
 from typing import Final
 
+from schemas.mrids import uuid_of
+
 RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XML: Final = "http://www.w3.org/XML/1998/namespace"
 MD: Final = "http://iec.ch/TC57/61970-552/ModelDescription/1#"
@@ -28,10 +30,6 @@ _CIM: Final = re.compile(
 _RESEMBLES: Final = re.compile(
     r"CIM-schema|TC57/CIM\d*(?!-|/|\d)|ucaiug\.io/(?:ns|CIM)|ucaiug\.org/61970", re.IGNORECASE
 )
-_UUID: Final = re.compile(
-    r"(?:urn:uuid:|[^#]*#)?_?([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})"
-)
-_IS_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _LITERAL: Final = re.compile(r"[A-Za-z]\w*\.[\w.-]+")
 
@@ -57,9 +55,9 @@ def key_of(identity: str) -> str:
     A UUID in lower case; else the fragment of a reference into the same document (with its "#"
     if it would look like an IRI); else the text as it is: an rdf:ID that is no UUID, or an IRI.
     """
-    found = _UUID.fullmatch(identity)
-    if found is not None:
-        return found[1].lower()
+    uuid = uuid_of(identity)
+    if uuid is not None:
+        return uuid
     fragment = identity.removeprefix("#")
     return identity if is_iri(fragment) else fragment
 
@@ -71,7 +69,7 @@ def literal_of(resource: str) -> tuple[str, str] | None:
     have enumerations too. A reference into the same document never is.
     """
     namespace, mark, name = resource.partition("#")
-    if not (mark and namespace) or "}" in namespace or _UUID.fullmatch(resource):
+    if not (mark and namespace) or "}" in namespace or uuid_of(resource):
         return None
     namespace += "#"
     if _LITERAL.fullmatch(name) or (name and is_cim(namespace)):
@@ -83,11 +81,6 @@ def parted(iri: str) -> tuple[str, str]:
     """Namespace and name of a class, from its IRI."""
     at = max(iri.rfind("#"), iri.rfind("/")) + 1
     return iri[:at], iri[at:]
-
-
-def is_uuid(key: str) -> bool:
-    """Whether a key is a UUID."""
-    return _IS_UUID.fullmatch(key) is not None
 
 
 def is_iri(key: str) -> bool:

@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from schemas.mrids import is_normal_uuid
 from schemas.rdf.model import CimObject, Kind, ModelHeader, Values
-from schemas.rdf.names import MD, RDF, is_iri, is_uuid, steps_of
+from schemas.rdf.names import MD, RDF, is_iri, steps_of
 
 _PREFIXES: Final = {RDF: "rdf", MD: "md"}
 _ESCAPES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\r": "&#13;",
@@ -152,9 +153,9 @@ def _identity(key: str) -> str:
     """A key as a reference to it."""
     if is_iri(key) or key.startswith("#"):
         return key
-    return f"#_{key}" if is_uuid(key) else f"#{key}"
+    return f"#_{key}" if is_normal_uuid(key) else f"#{key}"
 
 
 def _about(key: str) -> str:
     """The identity of a model, which is never one within the document."""
-    return f"urn:uuid:{key}" if is_uuid(key) else key
+    return f"urn:uuid:{key}" if is_normal_uuid(key) else key

@@ -13,6 +13,7 @@ import hashlib
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Final
 
 from lxml import etree
@@ -118,9 +119,15 @@ def failed_reply(
     header: Header,
     problems: Sequence[Problem],
     rejected: Sequence[RejectedObject] = (),
+    *,
+    about: Sequence[ObjectId] = (),
 ) -> bytes:
-    """The ResponseMessage for a message that had no effect."""
-    errors = tuple(reply_error(problem) for problem in problems[:REPLY_ERRORS_MAX])
+    """The ResponseMessage for a message that had no effect.
+
+    `about` are the objects that the problems are about, where they are about one each.
+    """
+    told = zip_longest(problems[:REPLY_ERRORS_MAX], about[:REPLY_ERRORS_MAX])
+    errors = tuple(reply_error(problem, object_id=which) for problem, which in told)
     return _reply(header, record, _reply_key(record, header), "FAILED", errors, rejected)
 
 
@@ -226,11 +233,11 @@ def _rest_rejection(record: Record, message: Understood, topic: str) -> Output:
 
 
 def _alone(header: Header, rejected: RejectedObject) -> bytes:
-    """A message with one object of the payload that `header` names."""
+    """A message with one object of the payload that `header` names, and what it refers to."""
     element = parse(rejected.element, XmlLimits(bytes_max=len(rejected.element)))
     space = rejected.namespace
     payload = etree.Element(f"{{{space}}}{header.noun}", nsmap={None: space})  # type: ignore[dict-item]
-    payload.append(element)
+    payload.extend([element, *map(parse, rejected.definitions)])
     header = replace(header, verb=rejected.verb or header.verb)
     kind = KIND_OF_VERB[header.verb]
     # A reply must say how it came out; what is kept of this one did not.

@@ -25,6 +25,7 @@ from schemas.errors import MessageError, Problem
 from schemas.identity import Identity, identify
 from schemas.profiles import (
     Allowance,
+    DeclaredProfile,
     Item,
     Outcome,
     Profile,
@@ -40,6 +41,10 @@ from topics.catalogue import VERBS
 # A message of a register is applied in one transaction, which the broker ends after 10 s: 20,000
 # small objects took 7 s on a busy machine.
 REGISTER_OBJECTS_MAX: Final = 5_000
+# Verbs that may say of an object no more than which one it is.
+_IDENTITY_SUFFICES: Final = frozenset({
+    "cancel", "canceled", "close", "closed", "delete", "deleted", "execute", "executed",
+})  # fmt: skip
 # Verbs that change something: a repeat that could not be recognised would do it twice.
 _NEEDS_MESSAGE_ID: Final = frozenset({"create", "change", "cancel", "close", "delete", "execute"})
 
@@ -114,7 +119,7 @@ class Understanding:
             raise MessageError(Problem("root_unknown", "a fault is an answer, never sent in"))
         noun = self._admit(message.header)
         for operation in () if message.operation_set is None else message.operation_set.operations:
-            self._admit_operation(operation, noun)
+            self._admit_operation(operation, message.kind, noun)
         reader = profile(noun.profile or "")
         outcome, atomic = _objects(
             message, message.header.verb, reader, register=noun.kind == "register"
@@ -151,14 +156,16 @@ class Understanding:
             detail = f"a message with verb {header.verb} must have one"
             raise MessageError(Problem("message_id_missing", detail, "/*/Header/MessageID"))
         code = self._catalogue.refusal(self._interface, header.noun, header.verb)
-        if code is not None:
+        noun = self._catalogue.noun(header.noun)
+        if code is not None or noun is None:
+            code = code or "noun_unknown"
             place = "Verb" if code.startswith("verb") else "Noun"
-            known = header.noun in self._catalogue.nouns and header.verb in VERBS
+            known = noun is not None and header.verb in VERBS
             about = f"{header.verb} {header.noun} on {self._interface}" if known else ""
             raise MessageError(Problem(code, about, f"/*/Header/{place}"))
         if header.context not in self._contexts:
             raise MessageError(Problem("context_unknown", xpath="/*/Header/Context"))
-        return self._catalogue.nouns[header.noun]
+        return noun
 
     def _needs_message_id(self, header: Header) -> bool:
         """Whether without one a repeat would change something again, or a change look like one.
@@ -167,17 +174,28 @@ class Understanding:
         """
         if header.verb in _NEEDS_MESSAGE_ID:
             return True
-        noun = self._catalogue.nouns.get(header.noun)
+        noun = self._catalogue.noun(header.noun)
         is_event = KIND_OF_VERB.get(header.verb) is Kind.EVENT
         return is_event and noun is not None and noun.kind == "register"
 
-    def _admit_operation(self, operation: Operation, noun: Noun) -> None:
-        """Raises MessageError: `operation_noun`, or those of `Catalogue.refusal` for its verb."""
-        if operation.noun != noun.name:
-            raise MessageError(Problem("operation_noun", f"operation {operation.operation_id}"))
-        code = self._catalogue.refusal(self._interface, noun.name, operation.verb)
+    def _admit_operation(self, operation: Operation, kind: Kind, noun: Noun) -> None:
+        """Whether this step may be taken in a message of this kind about this noun.
+
+        In an answer an operation repeats the verb of the request.
+
+        Raises:
+            MessageError: `operation_noun`, `operation_verb`, or those of `Catalogue.refusal`.
+        """
+        code: str | None = None
+        if self._catalogue.noun(operation.noun) is not noun:
+            code = "operation_noun"
+        elif kind not in (Kind.RESPONSE, KIND_OF_VERB[operation.verb]):
+            code = "operation_verb"
+        else:
+            code = self._catalogue.refusal(self._interface, noun.name, operation.verb)
         if code is not None:
-            raise MessageError(Problem(code, f"operation {operation.operation_id}"))
+            about = f"operation {operation.operation_id}"
+            raise MessageError(Problem(code, about, operation.xpath, operation.line))
 
     def _pattern(self, kind: Kind, header: Header) -> Pattern:
         return self._catalogue.pattern(
@@ -234,8 +252,28 @@ def _objects(
     if message.payload is None:
         if answers:
             return Outcome(), False
-        raise MessageError(Problem("payload_missing", xpath="/*/Payload"))
+        return _named_objects(message, verb, reader), False
     outcome = reader.read(message.payload, verb)
     if register and not outcome.objects:
         raise MessageError(Problem("payload_missing", "no object", "/*/Payload"))
     return outcome, False
+
+
+def _named_objects(message: Message, verb: str, reader: Profile) -> Outcome:
+    """The objects that the IDs of Payload or Request name, where the verb asks for no more.
+
+    Raises:
+        MessageError: payload_missing, object_id_invalid.
+    """
+    ids = [i for i in message.payload_ids or message.request_ids if i.kind != "transaction"]
+    if not isinstance(reader, DeclaredProfile) or not reader.register or not ids:
+        raise MessageError(Problem("payload_missing", xpath="/*/Payload"))
+    if verb not in _IDENTITY_SUFFICES:
+        detail = f"an ID says which object is meant, and {verb} needs to hear more of it"
+        raise MessageError(Problem("payload_missing", detail, ids[0].xpath, ids[0].line))
+    outcome = reader.read(reader.named(ids), verb)
+    outcome.items = [
+        replace(item, xpath=ids[item.index].xpath, line=ids[item.index].line)
+        for item in outcome.items
+    ]
+    return outcome

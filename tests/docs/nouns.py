@@ -38,6 +38,7 @@ def _noun(noun: Noun) -> Iterator[str]:
     rows = [
         ("log", code(naming.noun_log(noun.home, noun.name))),
         ("schema", f"{code(profile.schema)}, {noun.kind}"),
+        *([("also sent as", ", ".join(map(code, noun.aliases)))] if noun.aliases else []),
         ("namespaces", ", ".join(map(code, profile.namespaces))),
         ("needed to create", ", ".join(map(code, profile.required)) or "an identity"),
     ]

@@ -64,6 +64,7 @@ def load_catalogue(folder: Path | None = None) -> Catalogue:
     sizing, contexts = _general(_read(root, _GENERAL))
     interfaces: dict[str, Interface] = {}
     nouns: dict[str, Noun] = {}
+    owners: dict[str, str] = {}
     senders = _Senders()
     for table in (_read(root, name) for name in _interface_files(root)):
         interface = _interface(table)
@@ -75,6 +76,9 @@ def load_catalogue(folder: Path | None = None) -> Catalogue:
                 home = nouns[name].home
                 raise entry.error("", f"the noun has two homes, {home} and {interface.id}")
             nouns[name] = _noun(name, entry, interface.id, sizing)
+            for called in (name, *nouns[name].aliases):
+                if (other := owners.setdefault(called, name)) != name:
+                    raise entry.error("aliases", f"{called} means {other} already")
             senders.read(nouns[name], entry)
     if missing := [name for name in _INTERFACE_IDS if name not in interfaces]:
         raise CatalogueError(str(root), "", f"no file describes interface {', '.join(missing)}")
@@ -174,7 +178,7 @@ def _check_names(specs: Iterable[TopicSpec]) -> None:
 def _noun(name: str, entry: Table, home: str, sizing: Sizing) -> Noun:
     entry.only(
         "kind", "key", "namespaces", "profile", "schema", "verbs", "planned_verbs", "patterns",
-        "glossary", "partitions", "retention_days", "personal", "control", "senders",
+        "glossary", "partitions", "retention_days", "personal", "control", "aliases", "senders",
     )  # fmt: skip
     if not _NOUN_NAME.fullmatch(name):
         raise entry.error("", "a noun is a word of letters, digits and underscores")
@@ -206,6 +210,7 @@ def _noun(name: str, entry: Table, home: str, sizing: Sizing) -> Noun:
         retention_ms=retention_ms,
         personal=entry.boolean("personal"),
         control=entry.boolean("control") if entry.has("control") else False,
+        aliases=entry.strings("aliases") if entry.has("aliases") else (),
     )
 
 

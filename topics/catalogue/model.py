@@ -82,7 +82,8 @@ class Noun:
 
     `profile` and `schema` are None while the noun is planned. `verbs` are handled today,
     `planned_verbs` are the noun's but answered later. `key` describes the log's record key.
-    `personal` marks data about persons: masked in tools. `control` marks what makes a device,
+    `aliases` are nouns of others that mean the same. `personal` marks data about persons: masked in
+    tools. `control` marks what makes a device,
     a crew or a market participant act: see `Catalogue.commands`.
     """
 
@@ -101,6 +102,7 @@ class Noun:
     retention_ms: int
     personal: bool
     control: bool
+    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,13 @@ class Catalogue:
     pattern_rows: tuple[PatternRow, ...]
     topic_specs: tuple[TopicSpec, ...]
 
+    def noun(self, name: str) -> Noun | None:
+        """Give the noun that a Header means by its name or an alias; None where there is none."""
+        found = self.nouns.get(name)
+        if found is None:
+            found = next((noun for noun in self.nouns.values() if name in noun.aliases), None)
+        return found
+
     @property
     def message_bytes_max(self) -> int:
         """Largest message, in uncompressed bytes."""
@@ -201,17 +210,18 @@ class Catalogue:
     def refusal(self, interface: str, noun: str, verb: str) -> str | None:
         """Say why a message may not enter, as a code of schemas/errors.toml; None if it may.
 
-        `noun` is the name exactly as in the catalogue, `verb` lower case. The first reason
-        counts, from the coarsest: noun_unknown, interface_not_allowed, noun_planned,
+        `noun` is the name exactly as in the catalogue or an alias, `verb` lower case. The first
+        reason counts, from the coarsest: noun_unknown, interface_not_allowed, noun_planned,
         verb_unknown, verb_not_allowed, verb_planned.
 
         Raises:
             KeyError: there is no such interface; whoever has a message knows where it came in.
         """
-        entry = self.nouns.get(noun)
-        allowed = self.interfaces[interface].accepts.get(noun)
+        entry = self.noun(noun)
+        accepts = self.interfaces[interface].accepts
         if entry is None:
             return "noun_unknown"
+        allowed = accepts.get(entry.name)
         if allowed is None:
             return "interface_not_allowed"
         if entry.profile is None:
@@ -228,7 +238,7 @@ class Catalogue:
         `execute` always does, whatever the noun, known or not; a noun that the catalogue marks
         as a control does with every request but a query. `verb` in lower case.
         """
-        entry = self.nouns.get(noun)
+        entry = self.noun(noun)
         control = entry is not None and entry.control
         return verb == "execute" or (control and verb in _COMMANDING)
 
@@ -246,17 +256,18 @@ class Catalogue:
         Args:
             kind: request, response, event or fault, in any case.
             verb: Lower case; "" where the message has none.
-            noun: As in the catalogue; an unknown one fits rows that do not name nouns.
+            noun: As in the catalogue, or an alias; an unknown one fits rows that name no nouns.
             ack_required: None where the header does not say.
             reply_address: "" where there is none.
             destination: "" where there is none.
         """
-        entry = self.nouns.get(noun)
+        entry = self.noun(noun)
+        name = noun if entry is None else entry.name
         for row in self.pattern_rows:
             if (
                 (row.kinds is None or kind.lower() in row.kinds)
                 and (row.verbs is None or verb in row.verbs)
-                and (row.nouns is None or noun in row.nouns)
+                and (row.nouns is None or name in row.nouns)
                 and (row.noun_kind is None or (entry is not None and entry.kind == row.noun_kind))
                 and (row.ack_required is None or ack_required in row.ack_required)
                 and (row.reply_address is None or bool(reply_address) == row.reply_address)

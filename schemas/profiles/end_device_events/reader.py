@@ -14,6 +14,7 @@ from lxml import etree
 
 from schemas.avro import encode_body
 from schemas.profiles import keys, parts
+from schemas.profiles.definitions import kept_beside
 from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects
 from schemas.profiles.places import Findings
@@ -59,7 +60,9 @@ class EndDeviceEventsProfile:
             return draft(record, element, findings)
 
         carrier = space + "EndDeviceEvent"
-        return read_objects(payload, self._schema, carrier, read_event, allowance or Allowance())
+        allowed = allowance or Allowance()
+        outcome = read_objects(payload, self._schema, carrier, read_event, allowed)
+        return kept_beside(outcome, payload, carrier)
 
     def write(self, record: parts.Record) -> etree._Element:
         """The payload that says what an EndDeviceEvent says.

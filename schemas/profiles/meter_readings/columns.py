@@ -20,6 +20,7 @@ import numpy as np
 from schemas.avro import wire
 from schemas.avro.wire import Int64Array
 from schemas.envelope import Header, Message
+from schemas.profiles import keys
 from schemas.profiles.meter_readings import lexical, rows, series, skeleton, templates
 from schemas.profiles.meter_readings.reader import NOUN, MeterReadingsProfile
 from schemas.profiles.meter_readings.rows import NotPlainError, Rows
@@ -96,8 +97,8 @@ class BulkReader:
         form, texts = head.frame(frame)
         items = outcome.items
         for draft in form.events:
-            items.append(Item(*draft, len(items)))
-        key = form.key.fill(texts)
+            items.append(Item(draft.noun, draft.key, draft.body, len(items)))
+        key = keys.normal(form.key.fill(texts))
         in_avro = [wire.long(len(text)) + text for text in texts]
         for plan in form.plan(tuple(run.kinds for run in frame.runs)):
             chosen = plan.readings

@@ -15,6 +15,7 @@ from lxml import etree
 
 from schemas.errors import MessageError
 from schemas.profiles import keys, parts
+from schemas.profiles.definitions import kept_beside
 from schemas.profiles.end_device_events import reader as end_device_events
 from schemas.profiles.meter_readings import series, writer
 from schemas.profiles.meter_readings.facts import (
@@ -77,7 +78,9 @@ class MeterReadingsProfile:
             facts = reader.meter_reading(element, findings)
             return [] if findings.problems else [*facts.events, *reader.series_of(facts)]
 
-        return read_objects(payload, self._schema, reader.carrier, drafts, allowance or Allowance())
+        allowed = allowance or Allowance()
+        outcome = read_objects(payload, self._schema, reader.carrier, drafts, allowed)
+        return kept_beside(outcome, payload, reader.carrier)
 
     def write(self, record: Record) -> etree._Element:
         """The payload that says what a canonical event says.

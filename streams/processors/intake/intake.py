@@ -213,7 +213,7 @@ class Intake:
             self._reply(record, header, failed_reply(record, header, problems), context)
 
     def _reply(self, record: Record, header: Header, reply: bytes, context: Context) -> None:
-        noun = self._catalogue.nouns.get(header.noun)
+        noun = self._catalogue.noun(header.noun)
         home = noun.home if noun is not None else self._interfaces[record.topic]
         context.emit(reply_output(record, header, home, self._context(home, header), reply))
         self._count(context, "replied", record, header)
@@ -240,7 +240,7 @@ class Intake:
         noun: str = "",
     ) -> None:
         # An unknown noun is a sender's invention: not a label.
-        if not noun and header is not None and header.noun in self._catalogue.nouns:
-            noun = header.noun
+        known = None if header is None else self._catalogue.noun(header.noun)
+        noun = noun or (known.name if known is not None else "")
         interface = self._interfaces[record.topic]
         context.count(what, interface, self._context(interface, header), noun, code)

@@ -2,17 +2,23 @@
 
 Lives here: the table of transitions. Must not live here: how objects are kept (see `objects`).
 
-    verb      from              to         content
-    create    absent            open       the whole object
-    change    open              open       the whole object; of an elementOperation what is there
-    execute   absent, open      open       what is there
-    executed  absent, open      open; of a control closed
-    cancel    open              canceled   what is there
-    close     open              closed     what is there
-    delete    open, closed …    absent     nothing
+    verb      from                to         content
+    create    absent              open       the whole object
+    change    open, executing     the same   the whole object; of an elementOperation what is there
+    execute   absent, open        open       what is there
+    executed  absent, open        open       what is there
+    cancel    open, executing     canceled   what is there
+    close     open, executing     closed     what is there
+    delete    open, closed …      absent     nothing
+
+    of a control
+    execute   absent, open        executing  what is there
+    executed  absent, open, executing  closed  what is there
 
 An event (`created`, `changed` …) says that a system has done what the request asks for, and does
-the same here. `executed` is the exception: a control that was executed is over.
+the same here. `executed` is the exception: a control that was executed is over. And it is executed
+once: until somebody says how it came out, nobody knows whether a second `execute` would be the
+first or do harm. A study may be executed as often as one likes.
 
 Source: IEC 61968-100, verbs; DESIGN §5, create/update/delete.
 """
@@ -32,6 +38,7 @@ class Life(IntEnum):
     CLOSED = 1
     CANCELED = 2
     DELETED = 3
+    EXECUTING = 4
 
 
 class Content(Enum):
@@ -44,27 +51,33 @@ class Content(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """`sources` has None where there may be no object yet."""
+    """`sources` has None where there may be no object yet; `target` is None where life stays."""
 
     sources: frozenset[Life | None]
-    target: Life
+    target: Life | None
     content: Content
 
+    def after(self, life: Life | None) -> Life:
+        """Where an object at `life` (None: there was none) is then."""
+        return self.target if self.target is not None else life or Life.OPEN
 
-_OPEN: Final = frozenset({Life.OPEN})
-_ANY: Final = frozenset({Life.OPEN, Life.CLOSED, Life.CANCELED})
-_EVENTUALLY: Final = frozenset({None, Life.OPEN})
+
+_GOING_ON: Final = frozenset({Life.OPEN, Life.EXECUTING})
+_NOT_BEGUN: Final = frozenset({None, Life.OPEN})
 
 _TRANSITIONS: Final[Mapping[str, Transition]] = {
     "create": Transition(frozenset({None}), Life.OPEN, Content.WHOLE),
-    "change": Transition(_OPEN, Life.OPEN, Content.WHOLE),
-    "execute": Transition(_EVENTUALLY, Life.OPEN, Content.PRESENT),
-    "executed": Transition(_EVENTUALLY, Life.OPEN, Content.PRESENT),
-    "cancel": Transition(_OPEN, Life.CANCELED, Content.PRESENT),
-    "close": Transition(_OPEN, Life.CLOSED, Content.PRESENT),
-    "delete": Transition(_ANY, Life.DELETED, Content.NONE),
+    "change": Transition(_GOING_ON, None, Content.WHOLE),
+    "execute": Transition(_NOT_BEGUN, Life.OPEN, Content.PRESENT),
+    "executed": Transition(_NOT_BEGUN, Life.OPEN, Content.PRESENT),
+    "cancel": Transition(_GOING_ON, Life.CANCELED, Content.PRESENT),
+    "close": Transition(_GOING_ON, Life.CLOSED, Content.PRESENT),
+    "delete": Transition(_GOING_ON | {Life.CLOSED, Life.CANCELED}, Life.DELETED, Content.NONE),
 }
-_DONE: Final = Transition(_EVENTUALLY, Life.CLOSED, Content.PRESENT)
+_OF_CONTROLS: Final[Mapping[str, Transition]] = {
+    "execute": Transition(_NOT_BEGUN, Life.EXECUTING, Content.PRESENT),
+    "executed": Transition(_NOT_BEGUN | {Life.EXECUTING}, Life.CLOSED, Content.PRESENT),
+}
 _REQUESTS: Final = {
     "created": "create",
     "changed": "change",
@@ -80,9 +93,8 @@ def transition(verb: str, *, control: bool) -> Transition:
     Raises:
         KeyError: a verb that changes nothing (a mistake of the catalogue).
     """
-    if verb == "executed" and control:
-        return _DONE
-    return _TRANSITIONS[_REQUESTS.get(verb, verb)]
+    special = _OF_CONTROLS.get(verb) if control else None
+    return special or _TRANSITIONS[_REQUESTS.get(verb, verb)]
 
 
 def refusal(step: Transition, life: Life | None) -> str | None:

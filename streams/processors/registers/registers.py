@@ -44,6 +44,8 @@ from topics import Catalogue, naming
 NAME: Final = "registers"
 OBJECTS: Final = "objects"
 MARKS: Final = "marks"
+# Before the entries of the directory, which lie among the objects; no context is called so.
+_NAMES: Final = b"names|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,60 +122,92 @@ class Registers:
     def _apply(
         self, record: Record, inbound: Record, message: Understood, key: bytes, context: Context
     ) -> None:
+        changes = self._changes(record, message, context)
         try:
-            effects = self._changes(message, context).of(message.items)
+            effects, faults = changes.of(message.items)
         except MessageError as error:
             refused = Refused(error.problems, message.header, message.pattern)
             self._refuse(record, inbound, refused, context)
             return
+        if faults:
+            problems = tuple(fault.problem for fault in faults)
+            refused = Refused(problems, message.header, message.pattern)
+            about = [fault.about for fault in faults]
+            self._refuse(record, inbound, refused, context, about)
+            return
         for output in self._written(inbound, message, effects, context):
             context.emit(output)
+        for name, entry in changes.directory.writes.items():
+            self._keep(_NAMES + _space(message) + name, entry, context)
         for _ in effects:
             self._count(context, "produced", inbound, message)
         reply = b""
         if message.pattern.replies:
-            reply = accepted_reply(inbound, message, _identities(effects))
+            reply = accepted_reply(inbound, message, [effect.about for effect in effects])
             self._reply(record, inbound, message, reply, context)
         self._deduplication.remember(record, key, reply, context)
 
-    def _changes(self, message: Understood, context: Context) -> Changes:
-        prefix = f"{message.identity.context}|{message.noun.name}|".encode()
+    def _changes(self, record: Record, message: Understood, context: Context) -> Changes:
+        space = _space(message)
 
         def find(key: bytes) -> State | None:
-            value = context.get(OBJECTS, prefix + key)
+            value = context.get(OBJECTS, space + key)
             return None if value is None else State.read(value)
 
-        profile = declared(message.noun.profile or "")
-        return Changes(profile, message.header, find, control=message.noun.control)
+        def names(name: bytes) -> bytes | None:
+            return context.get(OBJECTS, _NAMES + space + name)
+
+        return Changes(
+            declared(message.noun.profile or ""),
+            message.header,
+            find,
+            names,
+            control=message.noun.control,
+            now_ms=record.timestamp_ms,
+        )
+
+    def _keep(self, key: bytes, value: bytes | None, context: Context) -> None:
+        if value is None:
+            context.delete(OBJECTS, key)
+        else:
+            context.put(OBJECTS, key, value)
 
     def _written(
         self, inbound: Record, message: Understood, effects: list[Effect], context: Context
     ) -> Iterator[Output]:
         """The event of each effect, and the present state that follows; also kept in the store."""
-        noun, prefix = message.noun, f"{message.identity.context}|{message.noun.name}|".encode()
+        noun, space = message.noun, _space(message)
         current = naming.current_log(noun.home, noun.name, message.identity.context)
         changed = replace(message, items=[effect.item for effect in effects])
         logged = events(inbound, changed, self._catalogue)
         for effect, event in zip(effects, logged, strict=True):
             yield event
-            gone = effect.state.life is Life.DELETED
-            yield event._replace(topic=current, value=None if gone else event.value)
-            if gone:
-                context.delete(OBJECTS, prefix + effect.item.key)
-            else:
-                context.put(OBJECTS, prefix + effect.item.key, event.value or b"")
+            left = None if effect.state.life is Life.DELETED else event.value
+            yield event._replace(topic=current, value=left)
+            self._keep(space + effect.item.key, left, context)
 
-    def _refuse(self, record: Record, inbound: Record, refused: Refused, context: Context) -> None:
-        """To where the message entered: there its sender looks, and there it is redriven to."""
+    def _refuse(
+        self,
+        record: Record,
+        inbound: Record,
+        refused: Refused,
+        context: Context,
+        about: Sequence[ObjectId] = (),
+    ) -> None:
+        """To where the message entered: there its sender looks, and there it is redriven to.
+
+        `about` are the objects that the problems are about, where they are about one each.
+        """
         header, problems = refused.header, refused.problems
         interface, home = self._entered[inbound.topic], self._homes[record.topic]
         space = self._context(interface, header.context if header else "")
-        noun = header.noun if header else ""
+        known = self._catalogue.noun(header.noun if header else "")
+        noun = known.name if known is not None else ""
         context.count("rejected", interface, space, noun, problems[0].code)
         topic = naming.rejected(interface, space)
         context.emit(rejection(inbound, topic, header, problems[0], others=len(problems) - 1))
         if header is not None and refused.pattern is not None and refused.pattern.replies:
-            reply = failed_reply(inbound, header, problems)
+            reply = failed_reply(inbound, header, problems, about=about)
             there = self._context(home, header.context)
             context.emit(reply_output(inbound, header, home, there, reply))
             context.count("replied", interface, space, noun, "")
@@ -195,11 +229,6 @@ class Registers:
         return self._catalogue.context_of(interface, context)
 
 
-def _identities(effects: Sequence[Effect]) -> list[ObjectId]:
-    """The objects by their mRID, or where they have none by the key of their events."""
-    found = []
-    for effect in effects:
-        mrid = effect.state.record.get("mRID")
-        kind = "other" if mrid is None else "uuid"
-        found.append(ObjectId(mrid or effect.item.key.decode(), kind))
-    return found
+def _space(message: Understood) -> bytes:
+    """Before the keys of a register: objects of several contexts and nouns are in one store."""
+    return f"{message.identity.context}|{message.noun.name}|".encode()

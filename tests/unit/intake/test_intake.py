@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
 from dataclasses import replace
 
 import pytest
@@ -285,14 +286,27 @@ def operation_set(*payloads: str, integrity: bool) -> str:
 def test_a_rejected_object_keeps_the_verb_of_its_operation(driver: Driver) -> None:
     bad = operation_set(readings("good"), readings("bad", ["x", "1", "1", "1"]), integrity=False)
     data = m.envelope(
-        bad.replace("<verb>create</verb>", "<verb>created</verb>"), verb="create", message_id="m-1"
+        bad.replace("<verb>create</verb>", "<verb>changed</verb>"), verb="created", message_id="m-1"
     )
 
     (rejected,) = (o for o in driver.send(data) if o.topic.endswith(".rejected"))
 
     kept = read(rejected.value or b"").header
     assert kept is not None
-    assert (kept.verb, kept.message_id) == ("created", "m-1#1")
+    assert (kept.verb, kept.message_id) == ("changed", "m-1#1")
+
+
+@pytest.mark.parametrize(("outer", "inner"), [("created", "change"), ("create", "changed")])
+def test_an_operation_asks_in_a_request_and_tells_in_an_event(
+    driver: Driver, outer: str, inner: str
+) -> None:
+    steps = operation_set(readings("good"), integrity=False)
+    steps = steps.replace("<verb>create</verb>", f"<verb>{inner}</verb>")
+
+    (rejected, *_) = driver.send(m.envelope(steps, verb=outer, message_id="m-1"))
+
+    assert header(rejected, "cimstream_code") == "operation_verb"
+    assert "/Payload/OperationSet/Operation line" in header(rejected, "cimstream_where")
 
 
 def test_an_operation_without_payload_is_not_passed_over(driver: Driver) -> None:
@@ -474,3 +488,24 @@ def test_the_engine_is_given_a_rejection_that_fits_when_the_broker_refused_one(
     (output,) = context.outputs
     assert output.value == b""
     assert header(output, "cimstream_size") == str(len(data))
+
+
+def test_a_rejected_object_keeps_the_definitions_that_it_refers_to(driver: Driver) -> None:
+    """Corrected and sent again, it says what it would have said in its message."""
+    types = "".join(
+        f"<ReadingType><mRID>{ref}</mRID><Names><name>{name}</name></Names></ReadingType>"
+        for ref, name in (("0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0", "kWh"), ("9", "unused"))
+    )
+    both = readings("good").replace("</MeterReadings>", types + "</MeterReadings>")
+    bad = re.search("<MeterReading>.*</MeterReading>", readings("bad", ["x", "1", "1", "1"]))
+    assert bad is not None
+    data = both.replace("<ReadingType><mRID>0.0.2", bad[0] + "<ReadingType><mRID>0.0.2", 1)
+
+    outputs = driver.send(m.envelope(data, message_id="m-1"))
+
+    (good,) = events(outputs)
+    (rejected,) = (o for o in outputs if o.topic.endswith(".rejected"))
+    kept = (rejected.value or b"").replace(b"<value>x<", b"<value>1<")
+    assert b"unused" not in kept
+    (mended,) = events(driver.send(kept))
+    assert mended["readingTypeDefinition"] == good["readingTypeDefinition"] is not None

@@ -197,3 +197,13 @@ def test_the_readings_put_together_again_are_the_message() -> None:
             text = values[row][: values[row].index(b"<")]
             rebuilt += found.opening + time + found.middle + text + separator
         assert rebuilt == data
+
+
+@pytest.mark.parametrize("spelling", ["{}", "urn:uuid:{}", "_{}", "#_{}"])
+def test_a_meter_has_one_key_in_every_spelling_of_its_uuid(spelling: str) -> None:
+    uuid = "3F7D9A11-58E2-4B77-A0C6-90D1E2F3ABCD"
+    data = message(meter(spelling.format(uuid), readings(5)))
+    assert_like_the_reference(data)
+    bulk = BulkReader().read(data)
+    assert bulk is not None
+    assert {item.key for item in bulk.outcome.items} == {uuid.lower().encode()}

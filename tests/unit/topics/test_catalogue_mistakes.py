@@ -66,6 +66,14 @@ MISTAKES = {
     ),
     "unknown interface": (I7, 'id = "I7"', 'id = "I12"', "interface.id", "'I12' is not known"),
     "interface twice": (I9, 'id = "I9"', 'id = "I7"', "interface.id", "describes I7 already"),
+    "one alias of two nouns": (
+        "i04-maintenance-and-construction.toml", '"MaintenanceOrders"', '"PubOutages"',
+        "noun.WorkOrders.aliases", "means Outages already",
+    ),
+    "an alias that is a noun": (
+        "i04-maintenance-and-construction.toml", '"MaintenanceOrders"', '"Outages"',
+        "noun.WorkOrders.aliases", "means Outages already",
+    ),
     "two homes": (I9, "[noun.TimeSeries]", "[noun.MeterReadings]", "noun.MeterReadings",
                   "two homes, I7 and I9"),
     "unknown sender": (I7, "I8 = [", "I88 = [", "noun.EndDeviceControls.senders.I88",
