@@ -35,11 +35,13 @@ class SchemaFileError(Exception):
 class Registered:
     """One schema version.
 
-    `raw` is the JSON as in the file, `parsed` fastavro's form of it, `names` every named type.
+    `file` is its name in the folder, `raw` the JSON in it, `parsed` fastavro's form of it, `names`
+    every named type.
     """
 
     name: str
     id: int
+    file: str
     raw: dict[str, Any]
     parsed: Schema
     names: Mapping[str, Any]
@@ -84,7 +86,8 @@ def load(folder: Path) -> tuple[Registered, ...]:
         if any(other.id == entry["id"] for other in loaded):
             raise SchemaFileError(f"ids.toml gives id {entry['id']} twice")
         names: dict[str, Any] = {}
-        loaded.append(Registered(entry["name"], entry["id"], raw, parse_schema(raw, names), names))
+        parsed = parse_schema(raw, names)
+        loaded.append(Registered(entry["name"], entry["id"], entry["file"], raw, parsed, names))
     return tuple(loaded)
 
 

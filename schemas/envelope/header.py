@@ -140,11 +140,9 @@ def header_element(root: etree._Element) -> etree._Element | None:
 
 
 def place_of(root: etree._Element) -> Place:
-    """The place of a root: the message namespaces are its own, and the one it is in itself."""
+    """The place of a root."""
     namespace, _, local = root.tag.rpartition("}")
-    if namespace[1:] in MESSAGE_NAMESPACES or not namespace:
-        return Place(MESSAGE_NAMESPACES, f"/{local}")
-    return Place(MESSAGE_NAMESPACES | {namespace[1:]}, f"/{local}")
+    return Place(namespace[1:], f"/{local}")
 
 
 def kind_of_name(local: str) -> Kind | None:

@@ -4,7 +4,9 @@ Lives here: names and tables. Must not live here: how a message is read or writt
 Invariant: internally a verb is lower-case and spelled as in edition 1.
 """
 
+import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 
@@ -32,6 +34,35 @@ MESSAGE_NAMESPACES: Final = frozenset(
         "http://iec.ch/TC57/2021/schema/message",  # edition 2
     }
 )
+
+# Other years, http for https, with and without www., `#` or `/` at the end, other capitals.
+_MESSAGE: Final = re.compile(
+    r"\s*(?:https?:/*)?(?:www\.)?iec\.ch/+TC57/+(?:[^\s/]+/+)*schema/+messages?[#/]*\s*",
+    re.IGNORECASE,
+)
+_PRE_STANDARD_YEARS: Final = re.compile(r"/200\d/")
+
+
+# What is longer is none, and is not to be remembered.
+_LENGTH_MAX: Final = 200
+
+
+def means_message(namespace: str) -> bool:
+    """Whether a namespace is that of the envelope, written exactly or not."""
+    return namespace in MESSAGE_NAMESPACES or (
+        len(namespace) <= _LENGTH_MAX and _misspelt(namespace)
+    )
+
+
+@lru_cache(maxsize=256)
+def _misspelt(namespace: str) -> bool:
+    return _MESSAGE.fullmatch(namespace) is not None
+
+
+def is_pre_standard(namespace: str) -> bool:
+    """Whether a message in this namespace has the forms of the pre-standard."""
+    return means_message(namespace) and _PRE_STANDARD_YEARS.search(namespace) is not None
+
 
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 

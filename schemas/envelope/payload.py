@@ -10,7 +10,6 @@ import binascii
 import re
 import zlib
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,7 +17,7 @@ from lxml import etree
 
 from schemas.canonical import WHITE_SPACE
 from schemas.envelope.model import Header, ObjectId, Operation, OperationSet
-from schemas.envelope.namespaces import KIND_OF_VERB, VERB_SPELLINGS
+from schemas.envelope.namespaces import KIND_OF_VERB, VERB_SPELLINGS, means_message
 from schemas.errors import MessageError, Problem
 from schemas.xml import XmlLimits, line_of, parse
 
@@ -42,14 +41,17 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in which envelope: the namespaces its own elements are in, and the path."""
+    """Where in which envelope: the namespace of its root, and the path.
 
-    namespaces: AbstractSet[str]
+    The envelope's own elements are in the root's namespace, or in that of an edition.
+    """
+
+    namespace: str
     path: str
 
     def below(self, name: str) -> "Place":
         """The place one element further down."""
-        return Place(self.namespaces, f"{self.path}/{name}")
+        return Place(self.namespace, f"{self.path}/{name}")
 
     def error(self, code: str, detail: str, at: etree._Element) -> MessageError:
         """The error for the element `at`, which is this place."""
@@ -58,7 +60,8 @@ class Place:
     def own_name(self, element: etree._Element) -> str:
         """The local name of an element of the envelope itself, "" for any other."""
         namespace, _, local = element.tag.rpartition("}")
-        return local if namespace[1:] in self.namespaces else ""
+        space = namespace[1:]
+        return local if space == self.namespace or means_message(space) else ""
 
 
 def text_of(element: etree._Element) -> str:

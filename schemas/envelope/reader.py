@@ -3,9 +3,9 @@
 Lives here: roots, the message as a whole, and Reply. Must not live here: what the
 catalogue allows, and what the payload says.
 
-Tolerated, because it is met: the namespaces of all editions; typed roots; any case in
-verbs; fields we do not know; any order of Header fields; a response without Noun or with
-a request's verb; the pre-standard's Reply. Refused: a Timestamp without zone, a field
+Tolerated, because it is met: the namespaces of all editions, misspelt or left out; typed roots;
+any case in verbs; fields we do not know; any order of Header fields; a response without Noun
+or with a request's verb; the pre-standard's Reply. Refused: a Timestamp without zone, a field
 given twice, a root that contradicts its verb or noun.
 
 Invariant: a message that is accepted has a kind, a known verb and, but for responses, a
@@ -28,10 +28,10 @@ from schemas.envelope.model import Header, Kind, Message, ObjectId, Reply, Reply
 from schemas.envelope.namespaces import (
     KIND_OF_ROOT,
     KIND_OF_VERB,
-    MESSAGE_NAMESPACES,
-    PRE_STANDARD,
     ROOT_SUFFIXES,
     VERB_SPELLINGS,
+    is_pre_standard,
+    means_message,
 )
 from schemas.envelope.payload import (
     Payload,
@@ -99,16 +99,14 @@ def read_element(
 
 
 def _check_root(root: etree._Element, place: Place) -> None:
-    """Refuse what is no message at all, or one in a namespace that is none of ours."""
-    namespace, _, local = root.tag.rpartition("}")
+    """Refuse what is no message at all, or one in a namespace of something else."""
+    local = local_name(root)
     headed = header_element(root)
     if local in KIND_OF_ROOT:
-        if namespace[1:] not in MESSAGE_NAMESPACES:
+        if place.namespace and not means_message(place.namespace):
             raise place.error("namespace_unknown", f"of {local}", root)
     elif headed is None and not _TYPED_ROOT.fullmatch(local):
         raise place.error("root_unknown", "", root)
-    elif not namespace:
-        raise place.error("namespace_unknown", f"{local} is in no namespace", root)
     if headed is not None and not place.own_name(headed):
         raise place.below("Header").error("namespace_unknown", "of Header", headed)
 
@@ -141,7 +139,7 @@ def _check_header(header: Header, fields: HeaderFields, root: etree._Element, pl
 
 
 def _kind(root: etree._Element, header: Header, place: Place, *, replies: bool) -> Kind:
-    namespace, _, local = root.tag.rpartition("}")
+    local = local_name(root)
     said = KIND_OF_VERB[header.verb]
     if local not in KIND_OF_ROOT:
         expected = _kind_of_typed(root, header, place)
@@ -151,7 +149,7 @@ def _kind(root: etree._Element, header: Header, place: Place, *, replies: bool) 
         return said
     if expected is Kind.RESPONSE:
         return Kind.RESPONSE
-    if said is Kind.RESPONSE and replies and namespace[1:] == PRE_STANDARD:
+    if said is Kind.RESPONSE and replies and is_pre_standard(place.namespace):
         return Kind.RESPONSE
     raise place.below("Header").below("Verb").error("verb_not_allowed", f"in {local}", root[0])
 

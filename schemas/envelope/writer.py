@@ -20,7 +20,7 @@ from schemas.envelope.model import (
     Reply,
     ReplyError,
 )
-from schemas.envelope.namespaces import EDITION_1, KIND_OF_VERB, MESSAGE_NAMESPACES
+from schemas.envelope.namespaces import EDITION_1, KIND_OF_VERB
 from schemas.envelope.payload import Place, text_of
 from schemas.errors import Problem
 from schemas.times import from_epoch_ms
@@ -238,7 +238,7 @@ def _request(root: etree._Element, request: etree._Element, grafts: _Grafts) -> 
     """The Request with its own elements in edition 1's namespace and order."""
     element = _add(root, "Request")
     own_namespace = request.tag.rpartition("}")[0][1:]
-    place = Place(MESSAGE_NAMESPACES | {own_namespace}, "/RequestMessage/Request")
+    place = Place(own_namespace, "/RequestMessage/Request")
     named = [(place.own_name(child), child) for child in request]
     for local in _REQUEST_ORDER:
         for name, child in named:

@@ -46,6 +46,7 @@ def findings(known: Glossary, plain: Plain, found: Sequence[Slot]) -> list[Findi
     """Every mistake of the slots, in their order."""
     return [
         *_links(known, plain, found),
+        *_stale(plain, found),
         *_forms(known, found),
         *_types(found),
         *_kinds(found),
@@ -91,6 +92,13 @@ def _links(known: Glossary, plain: Plain, found: Sequence[Slot]) -> Iterator[Fin
                 f"there is no term {slot.own}",
                 f"{fix}add it to a file of schemas/glossary",
             )
+
+
+def _stale(plain: Plain, found: Sequence[Slot]) -> Iterator[Finding]:
+    """Names of plain.toml that cover nothing: linked since, renamed or gone."""
+    for name in plain.stale([(slot.owner, slot.name) for slot in found if not slot.term]):
+        what = f"nothing without a term is called {name}"
+        yield Finding("schemas/glossary/plain.toml", what, "remove it")
 
 
 def _forms(known: Glossary, found: Sequence[Slot]) -> Iterator[Finding]:

@@ -15,6 +15,7 @@ Invariant: every group has a reason.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,13 @@ class Plain:
         if not name:
             return owner in self.types
         return not self.fields.isdisjoint((name, f"{owner}.{name}", f"{owner}.*"))
+
+    def stale(self, bare: Collection[tuple[str, str]]) -> list[str]:
+        """The names that cover nothing: no type or field, as (owner, name), that links no term."""
+        types = {owner for owner, name in bare if not name}
+        fields = {(owner, name) for owner, name in bare if name}
+        used = {key for o, n in fields for key in (n, f"{o}.{n}", f"{o}.*")}
+        return sorted(self.fields - used) + sorted(self.types - types)
 
 
 def read_plain(file: Path) -> Plain:

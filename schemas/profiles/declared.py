@@ -47,7 +47,7 @@ from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects, read_whole, reject
 from schemas.profiles.parts import Record, epoch_ms
 from schemas.profiles.places import Findings, line_of
-from schemas.profiles.revisions import Revision
+from schemas.profiles.revisions import Revision, path_above, read_misspelt
 from schemas.profiles.shapes import INTERVALS, XS, ProfileFileError, Shape, read_shape, source
 from schemas.profiles.validation import ObjectSchema
 
@@ -115,7 +115,8 @@ class DeclaredProfile:
         self._whole = declaration.object == declaration.noun
         self._declaration = declaration
         synonyms = {**_shared_synonyms(schema), **declaration.synonyms}
-        self._xsd = ObjectSchema(file, self.noun, {}, synonyms, declaration.aliases)
+        older = tuple(self._revisions)
+        self._xsd = ObjectSchema(file, self.noun, {}, synonyms, declaration.aliases, older)
         self._encode = encoder(self.shape)
         self._reader = cache(partial(mapping.reader, self.shape))
         self._fields = {field.key: field for field in self.shape.fields}
@@ -138,15 +139,19 @@ class DeclaredProfile:
         `definition_unused` where no object refers to it.
 
         Raises:
-            MessageError: `noun_unknown`.
+            MessageError: `noun_unknown`, `payload_namespace_unknown`.
         """
         tag = etree.QName(payload)
         revision = self._revisions.get(tag.namespace or "")
-        if revision is None or revision.renamed(tag.localname) != self.noun:
-            return self._read(payload, verb, allowance or Allowance())
-        newest = revision.newest(payload, self._xsd.namespace)
-        outcome = self._read(newest, verb, allowance or Allowance())
-        return revision.as_sent(outcome, payload, whole=self._whole)
+        allowed = allowance or Allowance()
+        if revision is not None and revision.renamed(tag.localname) == self.noun:
+            newest = revision.newest(payload, self._xsd.namespace)
+            outcome = self._read(newest, verb, allowed)
+            return revision.as_sent(outcome, payload, path_above(payload), whole=self._whole)
+        if self._xsd.misspells(payload):
+            read, older = partial(self._read, verb=verb), self._declaration.revisions
+            return read_misspelt(payload, self._xsd.known, older, read, allowed, whole=self._whole)
+        return self._read(payload, verb, allowed)
 
     def _read(self, payload: etree._Element, verb: str, allowance: Allowance) -> Outcome:
         namespace = self._xsd.namespace_of(payload)
@@ -214,9 +219,8 @@ class DeclaredProfile:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Those that are read, the one that is written first."""
-        written = self._xsd.namespace
-        return (written, *sorted({*self._xsd.namespaces, *self._revisions} - {written}))
+        """Those of all revisions, of any year, the one that is written first."""
+        return self._xsd.known
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ class Item:
 
     `verb` is what the message asks of the object, "" where that is its header's; `partial`: only
     the fields that are there are meant. `xpath` and `line` are where the object of a register
-    stands in its message; events of histories do without.
+    stands in its message; events of histories do without. `misspelt`: the payload was in a
+    namespace that is none of the noun's, but meant for it.
     """
 
     noun: str
@@ -35,6 +36,7 @@ class Item:
     partial: bool = False
     xpath: str | None = field(default=None, compare=False)
     line: int | None = field(default=None, compare=False)
+    misspelt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,10 @@ class Profile(Protocol):
     def noun(self) -> str:
         """The noun whose payload this reads."""
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Those it is known in, of any year, the one that is written first."""
+
     def read(
         self, payload: etree._Element, verb: str = "", allowance: Allowance | None = None
     ) -> Outcome:
@@ -124,5 +130,6 @@ class Profile(Protocol):
         `allowance` is that of the message, a whole one by default.
 
         Raises:
-            MessageError: `noun_unknown`: the element is not this noun in a known namespace.
+            MessageError: `noun_unknown`: the element is not this noun;
+                `payload_namespace_unknown`: its namespace is that of something else.
         """

@@ -45,7 +45,7 @@ def read_objects(
     are objects only when they are invalid, and then rejected.
 
     Raises:
-        MessageError: `noun_unknown`, from `schema`.
+        MessageError: `noun_unknown`, `payload_namespace_unknown`, from `schema`.
     """
     namespace = schema.namespace_of(payload)
     outcome, paths = Outcome(), Paths(payload)
@@ -68,7 +68,7 @@ def read_whole(
     """Check and map a payload that is itself the one object, as market documents are.
 
     Raises:
-        MessageError: `noun_unknown`, from `schema`.
+        MessageError: `noun_unknown`, `payload_namespace_unknown`, from `schema`.
     """
     namespace = schema.namespace_of(payload)
     outcome, findings = Outcome(objects=1), Findings(payload, partial(xpath, payload))

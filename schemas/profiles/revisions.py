@@ -1,7 +1,8 @@
-"""Older revisions of a noun's XML, put into the words of the newest before they are read.
+"""Other revisions of a noun's XML, put into the words of the newest before they are read.
 
 Lives here: renaming elements as `profile.toml` says, and back where somebody is told what is
-wrong. Must not live here: what an element means.
+wrong; choosing a revision where the namespace does not say which. Must not live here: what an
+element means, which namespaces are meant for a noun (see `namespaces`).
 
 A revision has a namespace of its own, and names for elements that the newest revision, that of
 the profile's XSD, calls otherwise. `Point/quantity` is only the `quantity` of a `Point`; a new name
@@ -16,16 +17,27 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final, Protocol, cast
 
 from lxml import etree
 
 from schemas.errors import Problem
-from schemas.profiles.model import Outcome
-from schemas.profiles.places import local_name, xpath
+from schemas.profiles.model import Allowance, Outcome
+from schemas.profiles.parts import SPACE
+from schemas.profiles.places import line_of, local_name, xpath
 from schemas.profiles.shapes import ProfileFileError
+
+_PREFIX: Final = "cimstream"
+_TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
+
+
+class Read(Protocol):
+    """Reads a payload of the newest revision."""
+
+    def __call__(self, payload: etree._Element, *, allowance: Allowance) -> Outcome:
+        """As `schemas.profiles.model.Profile.read`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +63,18 @@ class Revision:
         return self.elements.get(name, name)
 
     def newest(self, payload: etree._Element, namespace: str) -> etree._Element:
-        """A copy of the payload in the newest revision, which is that of `namespace`."""
-        made = copy.deepcopy(payload)
-        old, new = f"{{{etree.QName(payload).namespace}}}", f"{{{namespace}}}"
-        old_names = {name.rpartition("/")[2] for name in self.elements}
+        """A copy of the payload in the newest revision, which is that of `namespace`.
+
+        What is in no namespace is taken for the payload's.
+        """
+        made = _copy(payload, namespace)
+        old, new = f"{{{etree.QName(payload).namespace or ''}}}", f"{{{namespace}}}"
         # Parents are renamed after their children, who look for the parent's old name.
-        for element in reversed(list(made.iter(old + "*"))):
+        old_names = {name.rpartition("/")[2] for name in self.elements}
+        for element in reversed(list(made.iter(old + "*", "{}*"))):
             name = local_name(element)
+            if _TYPE in element.attrib:
+                _rebind_type(element, old[1:-1])
             if name not in old_names:
                 element.tag = new + name
                 continue
@@ -68,34 +85,39 @@ class Revision:
             element.tag = new + inner
             if outer and above is not None:
                 wrap = etree.Element(new + outer)
-                wrap.sourceline = element.sourceline
+                _stand_where(wrap, element)
                 above.replace(element, wrap)
                 wrap.append(element)
         return made
 
-    def as_sent(self, outcome: Outcome, payload: etree._Element, *, whole: bool) -> Outcome:
+    def used_in(self, payload: etree._Element) -> int:
+        """How many elements of a payload have a name that only this revision gives them."""
+        names = {name.rpartition("/")[2] for name in self.elements}
+        return sum(local_name(element) in names for element in payload.iter("{*}*"))
+
+    def as_sent(
+        self, outcome: Outcome, payload: etree._Element, above: str, *, whole: bool
+    ) -> Outcome:
         """What came of the copy of a payload, with what is rejected as it was sent.
 
-        `whole`: the payload is itself the object.
+        `above` is the path of the payload's parent; `whole`: the payload is itself the object.
         """
-        above = payload.getparent()
-        place = "" if above is None else xpath(above)
         wanted = {rejected.index for rejected in outcome.rejected}
         sent = (payload,) if whole else payload
         elements = {index: one for index, one in enumerate(sent) if index in wanted}
         for at, item in enumerate(outcome.items):
             if item.xpath is not None:
-                outcome.items[at] = replace(item, xpath=place + self._path_as_sent(item.xpath))
+                outcome.items[at] = replace(item, xpath=above + self._path_as_sent(item.xpath))
         for at, rejected in enumerate(outcome.rejected):
             element = elements[rejected.index]
             outcome.rejected[at] = replace(
                 rejected,
-                problems=tuple(self._as_sent(problem, place) for problem in rejected.problems),
+                problems=tuple(self._as_sent(problem, above) for problem in rejected.problems),
                 element=etree.tostring(element, encoding="UTF-8", with_tail=False),
                 namespace=etree.QName(payload).namespace or "",
             )
         rest = outcome.rest
-        rest.problems = tuple(self._as_sent(problem, place) for problem in rest.problems)
+        rest.problems = tuple(self._as_sent(problem, above) for problem in rest.problems)
         return outcome
 
     def _as_sent(self, problem: Problem, place: str) -> Problem:
@@ -108,3 +130,78 @@ class Revision:
             below = f"(?:/{inner})?" if inner else ""
             path = re.sub(rf"/{outer}(\[\d+\])?{below}(?=/|$)", rf"/{sent}\1", path)
         return path
+
+
+def _copy(payload: etree._Element, namespace: str) -> etree._Element:
+    """A copy that binds the namespace once, above all: elsewhere lxml may lose it in a move."""
+    nsmap = cast("Any", {**payload.nsmap, _PREFIX: namespace})
+    made = etree.Element(payload.tag, cast("Any", dict(payload.items())), nsmap)
+    made.text = payload.text
+    _stand_where(made, payload)
+    made.extend(map(copy.deepcopy, payload))
+    return made
+
+
+def _stand_where(made: etree._Element, other: etree._Element) -> None:
+    """Give an element the line of another, if that was parsed and has one."""
+    line = line_of(other)
+    if line is not None:
+        made.sourceline = cast("Any", line)
+
+
+def _rebind_type(element: etree._Element, old: str) -> None:
+    """Let an xsi:type that names a type of the old namespace name it in the one of `_copy`."""
+    prefix, _, local = element.get(_TYPE, "").strip(SPACE).rpartition(":")
+    if local and (element.nsmap.get(prefix or None) or "") == old:
+        element.set(_TYPE, f"{_PREFIX}:{local}")
+
+
+NEWEST: Final = Revision((), {})
+
+
+def path_above(payload: etree._Element) -> str:
+    """The path of a payload's parent; "" where it has none."""
+    above = payload.getparent()
+    return "" if above is None else xpath(above)
+
+
+def read_misspelt(
+    payload: etree._Element,
+    namespaces: tuple[str, ...],
+    older: Sequence[Revision],
+    read: Read,
+    allowance: Allowance,
+    *,
+    whole: bool,
+) -> Outcome:
+    """What a payload says whose elements are in none of `namespaces`, or not all of them.
+
+    The first of `namespaces` is the newest's. The elements tell the revision: it is the one in
+    which the least is wrong, of several the one whose names are used most. What is wrong even so
+    is kept in that revision's namespace, to be put right and sent again, and the sender hears
+    which namespaces are known. Trials have an allowance of their own.
+    """
+
+    def rank(revision: Revision) -> tuple[tuple[int, int], int]:
+        tried = read(revision.newest(payload, namespaces[0]), allowance=Allowance())
+        return _wrong(tried), -revision.used_in(payload)
+
+    said = NEWEST
+    if older and any(rank(NEWEST)[0]):
+        said = min((NEWEST, *older), key=rank)
+    best = read(said.newest(payload, namespaces[0]), allowance=allowance)
+    best.items = [replace(item, misspelt=True) for item in best.items]
+    sent = NEWEST.newest(payload, (*said.namespaces, *namespaces)[0])
+    said.as_sent(best, sent, path_above(payload), whole=whole)
+    why = f"known namespaces: {', '.join(namespaces)}"
+    for at, rejected in enumerate(best.rejected):
+        first, *others = rejected.problems
+        first = replace(first, detail=f"{first.detail}; {why}" if first.detail else why)
+        best.rejected[at] = replace(rejected, problems=(first, *others))
+    return best
+
+
+def _wrong(outcome: Outcome) -> tuple[int, int]:
+    """How much: objects first, then what is wrong with them."""
+    objects = len(outcome.rejected) + len(outcome.rest.indexes)
+    return objects, sum(len(one.problems) for one in outcome.rejected)

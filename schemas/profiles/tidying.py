@@ -1,6 +1,7 @@
 """Objects as their profile would have written them: its order of children, its words.
 
-What differs from that says nothing else (docs/adr/0005), but an XSD does not let it pass.
+What differs from that says nothing else (docs/adr/0005), but an XSD does not let it pass. White
+space before a time does not in libxml2, though XML Schema takes it away.
 
 Lives here: putting it right, in one walk. Must not live here: when it is tried, what is wrong with
 an object (see `validation`).
@@ -30,7 +31,7 @@ class _Child(NamedTuple):
 
     place: int
     kind: str
-    words: Mapping[str, str] | None
+    words: Mapping[str, str]
 
 
 class Tidied(NamedTuple):
@@ -64,7 +65,7 @@ class Tidying:
         """The elements that may stand alone, with their types."""
         self._types = {
             kind.get("name", ""): {
-                space + name: _Child(place, of_child, lists.get(of_child))
+                space + name: _Child(place, of_child, lists.get(of_child, {}))
                 for place, (name, of_child) in enumerate(_elements(sequence))
             }
             for kind in schema.iterfind(f"{XS}complexType")
@@ -86,10 +87,10 @@ class Tidying:
                 place = len(types)
                 if what is not None:
                     place, kind, words = what
-                    if words is not None:
-                        _replace(child, words, replaced)
-                    elif kind in self._types:
+                    if kind in self._types:
                         waiting.append((child, self._types[kind]))
+                    else:
+                        _replace(child, words, replaced)
                 in_order = in_order and place >= previous
                 previous = place
             if not in_order:
@@ -108,11 +109,12 @@ def _sort(element: etree._Element, types: Mapping[str, _Child]) -> None:
 def _replace(
     leaf: etree._Element, words: Mapping[str, str], replaced: list[tuple[etree._Element, str]]
 ) -> None:
-    text = leaf.text
-    code = words.get(text.strip(SPACE).lower()) if text else None
-    if text is not None and code is not None and code != text:
+    text = leaf.text or ""
+    said = text.strip(SPACE)
+    said = words.get(said.lower(), said)
+    if said != text:
         replaced.append((leaf, text))
-        leaf.text = code
+        leaf.text = said
 
 
 def _words(

@@ -18,6 +18,7 @@ from lxml import etree
 from schemas.errors import MessageError, Problem
 from schemas.parsers import apart
 from schemas.profiles import pieces
+from schemas.profiles.namespaces import LENGTH_MAX, means
 from schemas.profiles.places import PROBLEMS_MAX, Findings, line_of, local_name, located, xpath
 from schemas.profiles.shapes import source
 from schemas.profiles.tidying import NO_SYNONYMS, Synonyms, Tidying
@@ -25,6 +26,8 @@ from schemas.profiles.tidying import NO_SYNONYMS, Synonyms, Tidying
 # The standard's namespaces have a year: http://iec.ch/TC57/2011/MeterReadings#.
 _YEAR: Final = re.compile(r"(http://iec\.ch/TC57/)\d{4}(/\w+#)")
 _YEARS: Final = range(2009, 2018)
+# A system makes one mistake again and again.
+_NAMESPACES_REMEMBERED: Final = 256
 _ERRORS: Final = etree.ErrorTypes
 _REASONS: Final = {
     _ERRORS.SCHEMAV_ELEMENT_CONTENT: "an element is missing or not allowed here",
@@ -54,7 +57,8 @@ class ObjectSchema:
 
     `missing` gives the code for a child element or its `ref` that is not there, where the
     generic `profile_violation` would say too little. `synonyms` says, by code list, which word
-    of it is meant by a word that others use. `aliases` are namespaces that say the same.
+    of it is meant by a word that others use. `aliases` are namespaces that say the same, `older`
+    those of revisions, which are put into the newest before they are judged.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class ObjectSchema:
         missing: Mapping[str, str],
         synonyms: Synonyms = NO_SYNONYMS,
         aliases: Sequence[str] = (),
+        older: Sequence[str] = (),
     ) -> None:
         schema = source(file)
         self._text = etree.tostring(schema, encoding="unicode")
@@ -72,25 +77,42 @@ class ObjectSchema:
         self.namespace = schema.get("targetNamespace", "")
         """The one that is written."""
         self.namespaces = frozenset({*_of_all_years(self.namespace), *aliases})
-        """Those that are read."""
+        """Those that are read as they are."""
+        self.known = (self.namespace, *sorted({*aliases, *older}))
+        """Those that differ in more than the year, the one that is written first."""
         self._untidy = False
+        self._meant = lru_cache(_NAMESPACES_REMEMBERED)(partial(means, known=self.known))
         self._compiled = lru_cache(maxsize=None)(self._compile)
         self._tidying = lru_cache(maxsize=None)(partial(Tidying, schema, synonyms))
         self._tidying(self.namespace)  # a mistake shows when the profile is loaded
+
+    def misspells(self, payload: etree._Element) -> bool:
+        """Whether the payload is the noun in a namespace that is meant for it and not known.
+
+        Or in a known one that its objects were not put into: a default namespace of the root alone.
+        """
+        tag = etree.QName(payload)
+        if tag.localname != self._noun:
+            return False
+        if tag.namespace in self.namespaces:
+            first = next(payload.iterchildren("*"), None)
+            return first is not None and not str(first.tag).startswith("{")
+        namespace = tag.namespace or ""
+        return len(namespace) <= LENGTH_MAX and self._meant(namespace)
 
     def namespace_of(self, payload: etree._Element) -> str:
         """The payload's namespace.
 
         Raises:
-            MessageError: `noun_unknown`: another element, or a namespace that is not known.
+            MessageError: `noun_unknown`: another element; `payload_namespace_unknown`.
         """
         tag = etree.QName(payload)
-        if tag.localname != self._noun or tag.namespace not in self.namespaces:
-            detail = f"the payload is no {self._noun} in a namespace known for it: {self.namespace}"
-            raise MessageError.of(
-                "noun_unknown", detail, xpath=xpath(payload), line=line_of(payload)
-            )
-        return tag.namespace
+        if tag.localname == self._noun and tag.namespace in self.namespaces:
+            return tag.namespace
+        code, detail = "noun_unknown", f"the payload is no {self._noun}"
+        if tag.localname == self._noun:
+            code, detail = "payload_namespace_unknown", f"expected {' or '.join(self.known)}"
+        raise MessageError.of(code, detail, xpath=xpath(payload), line=line_of(payload))
 
     def problems(
         self, element: etree._Element, namespace: str, findings: Findings

@@ -30,7 +30,7 @@ _COUNTED_LAG_MAX: Final = 2_000
 class CounterKey(NamedTuple):
     """What a count counts; `noun` and `code` are "" where it has none.
 
-    `name` is one of received, produced, duplicates, rejected, replied, rerouted.
+    `name` is one of received, produced, duplicates, misspelt, rejected, replied, rerouted.
     """
 
     name: str

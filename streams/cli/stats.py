@@ -22,7 +22,9 @@ from streams.cli.options import Bootstrap, ConfigFile, Form, OutputForm, target
 from streams.cli.records import to_json
 from streams.runtime.reading import TopicReader
 
-_COUNTED: Final = ("received", "produced", "duplicates", "rejected", "replied", "rerouted")
+_COUNTED: Final = (
+    "received", "produced", "duplicates", "misspelt", "rejected", "replied", "rerouted",
+)  # fmt: skip
 
 Interfaces = Annotated[
     list[str] | None,

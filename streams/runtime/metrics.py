@@ -50,6 +50,12 @@ COUNTS: Final[Mapping[str, Counter]] = {
         (*_MESSAGE, "code"),
         registry=REGISTRY,
     ),
+    "misspelt": Counter(
+        "cimstream_messages_misspelt",
+        "Messages read although the namespace of their payload is none of the noun's",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
     "replied": Counter(
         "cimstream_replies_produced",
         "Replies written to outbound topics",

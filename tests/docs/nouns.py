@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
+from typing import Any, Final
 
+from schemas import profiles
+from schemas.avro.registry import newest
 from schemas.profiles import declared, declared_names
-from schemas.profiles.shapes import NAME, Field, Shape
+from schemas.profiles.shapes import NAME, XS, Field, Shape, read_shape, source
 from tests.docs.layout import code, page, table
 from topics import Catalogue, Noun, naming
 
+PROFILES_FOLDER: Final = Path(profiles.__file__).parent
+
 
 def pages(catalogue: Catalogue) -> dict[str, Callable[[], str]]:
-    """The page of each interface that is home to a declared noun, by its name."""
+    """The page of each interface that is home to a noun with a profile, by its name."""
     made: dict[str, Callable[[], str]] = {}
     for interface in catalogue.interfaces.values():
         homes = [n for n in catalogue.nouns.values() if n.home == interface.id]
-        nouns = [noun for noun in homes if noun.profile in declared_names()]
-        if nouns:
+        if nouns := [noun for noun in homes if noun.profile is not None]:
             title = f"Nouns of {interface.id}, {interface.title.lower()}"
             made[f"nouns/{interface.id.lower()}.md"] = partial(_page, title, nouns)
     return made
@@ -32,14 +37,19 @@ def _page(title: str, nouns: list[Noun]) -> str:
 
 
 def _noun(noun: Noun) -> Iterator[str]:
-    profile = declared(noun.profile or "")
     yield f"## {noun.name}"
+    yield from _declared(noun) if noun.profile in declared_names() else _written(noun)
+
+
+def _declared(noun: Noun) -> Iterator[str]:
+    profile = declared(noun.profile or "")
     yield profile.shape.doc
     rows = [
         ("log", code(naming.noun_log(noun.home, noun.name))),
         ("schema", f"{code(profile.schema)}, {noun.kind}"),
         *([("also sent as", ", ".join(map(code, noun.aliases)))] if noun.aliases else []),
         ("namespaces", ", ".join(map(code, profile.namespaces))),
+        ("namespaces", _namespaces(profile.namespaces)),
         ("needed to create", ", ".join(map(code, profile.required)) or "an identity"),
     ]
     yield table(("", ""), rows)
@@ -47,6 +57,52 @@ def _noun(noun: Noun) -> Iterator[str]:
         ("field", "element", "type", "", "meaning"),
         list(_fields(profile.shape, "", "")),
     )
+
+
+def _namespaces(known: tuple[str, ...]) -> str:
+    years = " of any year" if "/TC57/20" in known[0] else ""
+    return f"{code(known[0])}{years}{''.join(f', {code(other)}' for other in known[1:])}"
+
+
+def _written(noun: Noun) -> Iterator[str]:
+    """Of a profile whose events are not one object each: the event, then the objects of the XML."""
+    schema = newest(noun.schema or "").raw
+    yield schema["doc"]
+    rows = [
+        ("log", code(naming.noun_log(noun.home, noun.name))),
+        ("schema", f"{code(schema['name'])}, {noun.kind}"),
+        ("namespaces", _namespaces(noun.namespaces)),
+    ]
+    yield table(("", ""), rows)
+    yield "The event:"
+    yield table(("field", "type", "", "meaning"), list(_avro(schema, "")))
+    xsd = source(PROFILES_FOLDER / (noun.profile or "") / "profile.xsd")
+    for element in xsd.iterchildren(f"{XS}element"):
+        name = element.get("name", "")
+        shape = read_shape(xsd, name)
+        yield f"The element `{name}`: {shape.doc[0].lower()}{shape.doc[1:]}"
+        rest = (row[1:] for row in _fields(shape, "", ""))
+        yield table(("element", "type", "", "meaning"), list(rest))
+
+
+def _avro(record: dict[str, Any], keys: str) -> Iterator[tuple[str, str, str, str]]:
+    for field in record["fields"]:
+        kind, count = field["type"], "1"
+        if isinstance(kind, list):
+            (kind,), count = [one for one in kind if one != "null"], "0..1"
+        if isinstance(kind, dict) and kind["type"] == "array":
+            kind, count = kind["items"], "0..n"
+        yield code(f"{keys}{field['name']}"), _avro_type(kind), count, field.get("doc", "")
+        if isinstance(kind, dict) and kind["type"] == "record" and kind["name"] != NAME:
+            yield from _avro(kind, f"{keys}{field['name']}.")
+
+
+def _avro_type(kind: str | dict[str, Any]) -> str:
+    if isinstance(kind, str):
+        return kind
+    if kind["type"] == "enum":
+        return " | ".join(kind["symbols"])
+    return str(kind.get("name") or kind.get("logicalType") or kind["type"])
 
 
 def _fields(shape: Shape, keys: str, tags: str) -> Iterator[tuple[str, str, str, str, str]]:

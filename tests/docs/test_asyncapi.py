@@ -92,7 +92,7 @@ BROKEN = {
     "a binding of a version that is none": (
         "channels", "cim.i7.inbound", "bindings", "kafka", "bindingVersion",
     ),
-    "an Avro type that is none": ("components", "schemas", "EndDeviceEvent", "schema", "type"),
+    "a schema that is none": ("components", "schemas", "Envelope", "type"),
     "a correlation that is none": ("components", "correlationIds", "correlation", "location"),
 }  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.generate import FOLDER, PAGES, main, stale
+from topics import load_catalogue
 
 
 @pytest.fixture
@@ -55,3 +56,10 @@ def test_lint_checks_the_pages() -> None:
     makefile = (FOLDER.parents[1] / "Makefile").read_text(encoding="utf-8")
     recipe = makefile.partition("\nlint:")[2].partition("\n\n")[0]
     assert "-m tests.docs.generate --check" in recipe
+
+
+def test_every_noun_with_a_profile_has_a_section_on_the_page_of_its_home() -> None:
+    for noun in load_catalogue().nouns.values():
+        if noun.profile is not None:
+            text = (FOLDER / "nouns" / f"{noun.home.lower()}.md").read_text(encoding="utf-8")
+            assert f"\n## {noun.name}\n" in text, noun.name

@@ -40,7 +40,8 @@ The Interface Reference Model of IEC 61968-2 on Apache Kafka: eleven interfaces 
 
 Readers of any topic set `isolation.level=read_committed`. Values of `log` and `current` are in \
 the Confluent wire format; `x-schema-id` is the id of the newest schema, older records may have \
-an older one. A message of a noun with the tag `planned` is rejected with `noun_planned`. \
+an older one; the schemas are files, to which the document refers from docs/reference. \
+A message of a noun with the tag `planned` is rejected with `noun_planned`. \
 Paths (`x-xsd`) are those of cimstream's source tree."""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from schemas.glossary import Glossary, glossary
 from schemas.glossary.links import read_written
-from schemas.profiles import declared, declared_names
+from schemas.profiles import DeclaredProfile, declared, declared_names, profile
 from topics.catalogue.loader import load_catalogue
 from topics.catalogue.model import Catalogue, CatalogueError, Noun
 
@@ -29,11 +29,32 @@ def findings(catalogue: Catalogue, known: Glossary) -> Iterator[str]:
                     f"{noun.name} of {noun.home} has the term {title!r}, which is not spoken there:"
                     f" add {noun.home} to its interfaces in schemas/glossary/{term.area}.toml"
                 )
+        yield from _of_profile(noun)
         slug = object_term(noun)
         if slug in known.terms and known.terms[slug].title not in noun.glossary:
             yield (
                 f"the objects of {noun.name} are linked to the term {known.terms[slug].title!r}: "
                 f"add it to the noun's glossary in topics/catalogue, or link its profile otherwise"
+            )
+
+
+def _of_profile(noun: Noun) -> Iterator[str]:
+    """Where the noun's entry and its profile say different things."""
+    if noun.profile is None:
+        return
+    reader = profile(noun.profile)
+    pairs: dict[str, tuple[object, object]] = {
+        "name": (noun.name, reader.noun),
+        "namespaces": (set(noun.namespaces), set(reader.namespaces)),
+    }
+    if isinstance(reader, DeclaredProfile):
+        pairs["kind"] = (noun.kind, "register" if reader.register else "history")
+        pairs["schema"] = (noun.schema, reader.schema)
+    for what, (entry, said) in pairs.items():
+        if entry != said:
+            yield (
+                f"{noun.name}: the {what} in topics/catalogue and that in schemas/profiles/"
+                f"{noun.profile} differ: make both the same"
             )
 
 

@@ -18,6 +18,7 @@ from schemas.profiles.definitions import kept_beside
 from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects
 from schemas.profiles.places import Findings
+from schemas.profiles.revisions import read_misspelt
 from schemas.profiles.validation import ObjectSchema
 from schemas.profiles.writing import Writer
 
@@ -37,6 +38,11 @@ class EndDeviceEventsProfile:
             {"EndDeviceEventType": "event_type_missing"},
         )
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Those it is known in, of any year, the one that is written first."""
+        return self._schema.known
+
     def read(
         self,
         payload: etree._Element,
@@ -50,8 +56,15 @@ class EndDeviceEventsProfile:
         key it by).
 
         Raises:
-            MessageError: `noun_unknown`.
+            MessageError: `noun_unknown`, `payload_namespace_unknown`.
         """
+        allowed = allowance or Allowance()
+        if self._schema.misspells(payload):
+            known = self._schema.known
+            return read_misspelt(payload, known, (), self._read, allowed, whole=False)
+        return self._read(payload, allowed)
+
+    def _read(self, payload: etree._Element, allowance: Allowance) -> Outcome:
         space = f"{{{self._schema.namespace_of(payload)}}}"
         types = parts.definitions(payload, "EndDeviceEventType", space, *parts.EVENT_TYPE_FIELDS)
 
@@ -60,8 +73,7 @@ class EndDeviceEventsProfile:
             return draft(record, element, findings)
 
         carrier = space + "EndDeviceEvent"
-        allowed = allowance or Allowance()
-        outcome = read_objects(payload, self._schema, carrier, read_event, allowed)
+        outcome = read_objects(payload, self._schema, carrier, read_event, allowance)
         return kept_beside(outcome, payload, carrier)
 
     def write(self, record: parts.Record) -> etree._Element:

@@ -31,6 +31,7 @@ from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects
 from schemas.profiles.parts import SPACE, Record
 from schemas.profiles.places import Findings, local_name
+from schemas.profiles.revisions import read_misspelt
 from schemas.profiles.validation import ObjectSchema
 
 Children = Mapping[str, etree._Element]  # noqa: SLF001 - its name in lxml
@@ -57,6 +58,11 @@ class MeterReadingsProfile:
             },
         )
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Those it is known in, of any year, the one that is written first."""
+        return self._schema.known
+
     def read(
         self,
         payload: etree._Element,
@@ -70,16 +76,22 @@ class MeterReadingsProfile:
         `timestamp_without_zone`, `value_not_number` or `interval_reversed`.
 
         Raises:
-            MessageError: `noun_unknown`.
+            MessageError: `noun_unknown`, `payload_namespace_unknown`.
         """
+        allowed = allowance or Allowance()
+        if self._schema.misspells(payload):
+            known = self._schema.known
+            return read_misspelt(payload, known, (), self._read, allowed, whole=False)
+        return self._read(payload, allowed)
+
+    def _read(self, payload: etree._Element, allowance: Allowance) -> Outcome:
         reader = ObjectReader(payload, self._schema.namespace_of(payload))
 
         def drafts(element: etree._Element, findings: Findings) -> list[Draft]:
             facts = reader.meter_reading(element, findings)
             return [] if findings.problems else [*facts.events, *reader.series_of(facts)]
 
-        allowed = allowance or Allowance()
-        outcome = read_objects(payload, self._schema, reader.carrier, drafts, allowed)
+        outcome = read_objects(payload, self._schema, reader.carrier, drafts, allowance)
         return kept_beside(outcome, payload, reader.carrier)
 
     def write(self, record: Record) -> etree._Element:

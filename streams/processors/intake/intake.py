@@ -90,6 +90,8 @@ class Intake:
         if self._forwarded(record, prepared, context):
             return
         self._count(context, "received", record, prepared.header)
+        if any(item.misspelt for item in prepared.items):
+            self._count(context, "misspelt", record, prepared.header)
         if prepared.noun.kind == "register":
             self._pass_on(record, prepared, context)
             return

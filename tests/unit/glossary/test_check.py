@@ -88,14 +88,28 @@ def test_a_type_without_a_term_is_found() -> None:
 @pytest.mark.parametrize("fields", ["remark", "Outage.remark", "Outage.*"])
 def test_a_field_that_is_listed_as_plain_needs_no_term(fields: str) -> None:
     plain = Plain(frozenset({fields}), frozenset())
-    assert said(leaf("Outage", "remark"), plain=plain) == []
-    assert len(said(leaf("Fault", "remarks"), plain=plain)) == 1
+    (wrong,) = said(leaf("Outage", "remark"), leaf("Fault", "remarks"), plain=plain)
+    assert wrong.startswith("a.xsd: Fault.remarks: the field links no term")
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        Plain(frozenset({"colour"}), frozenset()),
+        Plain(frozenset({"Lamp.colour"}), frozenset()),
+        Plain(frozenset({"Lamp.*"}), frozenset()),
+        Plain(frozenset(), frozenset({"Lamp"})),
+    ],
+)
+def test_a_name_that_is_plain_and_covers_nothing_is_found(plain: Plain) -> None:
+    (wrong,) = said(leaf("Meter", "serialNumber", "serial-number"), plain=plain)
+    assert wrong.startswith("schemas/glossary/plain.toml: nothing without a term is called ")
 
 
 def test_what_is_plain_in_one_type_is_not_in_another() -> None:
     plain = Plain(frozenset({"Status.value"}), frozenset())
-    assert said(leaf("Status", "value"), plain=plain) == []
-    assert len(said(leaf("Reading", "value"), plain=plain)) == 1
+    (wrong,) = said(leaf("Status", "value"), leaf("Reading", "value"), plain=plain)
+    assert wrong.startswith("a.xsd: Reading.value: the field links no term")
 
 
 def test_a_field_inherits_the_term_of_its_type() -> None:

@@ -58,6 +58,19 @@ def test_a_message_becomes_events_with_provenance_and_cloudevents_headers(driver
     assert {name: header(output, name) for name in expected} == expected
 
 
+def test_a_message_with_a_misspelt_namespace_takes_effect_and_is_counted(driver: Driver) -> None:
+    right = "http://iec.ch/TC57/2011/MeterReadings#"
+    wrong = readings().replace(right, "https://iec.ch/TC57/2011/MeterReadings")
+    assert wrong != readings()
+
+    (output,) = driver.send(m.envelope(wrong, message_id="m-1"))
+    (other,) = driver.send(m.envelope(readings(), message_id="m-2"))
+
+    (event,), (expected,) = events([output]), events([other])
+    assert {**event, "provenance": None} == {**expected, "provenance": None}
+    assert driver.count("misspelt") == 1
+
+
 def test_every_event_of_a_message_has_an_id_of_its_own(driver: Driver) -> None:
     meters = [m.full_meter(f"m{i}", m.values(i, 4), m.times(4)) for i in range(3)]
 
@@ -220,7 +233,7 @@ def test_a_rejected_object_of_another_namespace_is_kept_in_its_payload(
     """Found by fuzzing: one in no namespace once broke the processor."""
     stray = f'<MeterReading xmlns="{space}"/>'
     good = m.full_meter("good", m.values(1, 4), m.times(4))
-    data = m.envelope(m.meter_readings([stray, good]), message_id="m-1")
+    data = m.envelope(m.meter_readings([good, stray]), message_id="m-1")
 
     outputs = driver.send(data)
 

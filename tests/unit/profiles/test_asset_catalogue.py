@@ -46,6 +46,25 @@ def test_a_product_in_other_words_is_the_same_product(
     assert outcome.items == read(STANDARD, standard).items
 
 
+@pytest.mark.parametrize(
+    "space", [NEWER, MISSPELT, STANDARD, "http://digin.no/DIGIN/CIM100Extension/1/0"]
+)
+def test_a_type_that_is_named_in_the_document_is_that_of_its_own_namespace(space: str) -> None:
+    """Children in another order are moved, which must not loosen the name from its namespace."""
+    kind = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="m:SwitchInfo"'
+    names = "<Names><name>ZS1</name></Names><isSinglePhase>false</isSinglePhase>"
+    sheet = f"<SwitchInfo {kind}>{names}</SwitchInfo>"
+
+    text = (
+        f'<AssetCatalogue xmlns="{space}" xmlns:m="{space}">'
+        f"<ProductAssetModel>{sheet}<mRID>p-1</mRID></ProductAssetModel></AssetCatalogue>"
+    )
+    outcome = declared("asset_catalogue").read(etree.fromstring(text), "create")
+    assert not outcome.rejected
+    other = etree.fromstring(text.replace("m:SwitchInfo", "m:WireInfo"))
+    assert declared("asset_catalogue").read(other, "create").rejected
+
+
 def test_a_product_that_only_its_data_sheet_names_has_the_key_of_the_data_sheet() -> None:
     sheet = "<SwitchInfo><Names><name>ZS1</name></Names></SwitchInfo>"
     outcome = read(NEWER, f"<AssetInfoContainer>{sheet}</AssetInfoContainer>")

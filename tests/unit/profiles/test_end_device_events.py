@@ -136,8 +136,8 @@ def test_the_namespaces_of_other_years_are_read_alike() -> None:
 
 def test_another_payload_is_refused_as_a_whole() -> None:
     with pytest.raises(MessageError) as caught:
-        read(event(), "http://iec.ch/TC57/2011/MeterReadings#")
-    assert caught.value.code == "noun_unknown"
+        read(event(), "http://www.example.com/EndDeviceEvents#")
+    assert caught.value.code == "payload_namespace_unknown"
 
 
 def test_there_is_one_profile_per_name_and_none_for_an_unknown_name() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,10 +119,44 @@ def test_an_older_name_in_the_newest_revision_is_refused(bids: DeclaredProfile) 
     assert the_refusal(bids, text).problems[0].code == "profile_violation"
 
 
-def test_a_revision_that_nobody_declared_is_unknown(bids: DeclaredProfile) -> None:
+@pytest.mark.parametrize("written_as", list("26"))
+@pytest.mark.parametrize("version", ["7:9", "9:0", "10:11"])
+def test_a_version_that_nobody_declared_is_read_in_the_revision_that_its_elements_fit(
+    bids: DeclaredProfile, version: str, written_as: str
+) -> None:
+    document = in_revision(written_as, bid())
+    text = document.replace(f"{FAMILY}{written_as}", f"{FAMILY[:-2]}{version}")
+    assert text != document
+    assert the_item(bids, text) == replace(the_item(bids, document), misspelt=True)
+
+
+def test_a_version_whose_elements_fit_none_is_told_the_versions_that_are_known(
+    bids: DeclaredProfile,
+) -> None:
+    text = bid().replace("flowDirection.direction>", "direction>")
+    told = the_refusal(bids, text).problems[0]
+    rejected = the_refusal(bids, text.replace(f"{FAMILY}2", f"{FAMILY}9"))
+    first = rejected.problems[0]
+    assert (first.code, first.xpath, first.line) == (told.code, told.xpath, told.line)
+    assert all(f"{FAMILY}{minor}" in first.detail for minor in "0123456")
+    assert rejected.namespace == f"{FAMILY}2"
+
+
+@pytest.mark.parametrize(
+    "namespace",
+    [
+        "urn:iec62325.351:tc57wg16:451-7:activationdocument:6:2",
+        "urn:entsoe.eu:wgedi:ess:schedule:3:3",
+    ],
+)
+def test_a_document_in_the_namespace_of_another_document_is_refused(
+    bids: DeclaredProfile, namespace: str
+) -> None:
     with pytest.raises(MessageError) as error:
-        read(bids, bid().replace(f"{FAMILY}2", f"{FAMILY}9"))
-    assert error.value.problems[0].code == "noun_unknown"
+        read(bids, bid().replace(f"{FAMILY}2", namespace))
+    (problem,) = error.value.problems
+    assert problem.code == "payload_namespace_unknown"
+    assert f"{FAMILY}6" in problem.detail
 
 
 def test_a_name_within_its_parent_goes_before_the_name_alone() -> None:

@@ -9,6 +9,7 @@ from schemas.envelope import (
     ObjectId,
     Reply,
     ReplyError,
+    peek_header,
     read,
 )
 from schemas.errors import MessageError, Problem
@@ -102,7 +103,45 @@ def test_every_verb_has_its_kind(verb: str, kind: Kind) -> None:
     assert read(message(root="Message", verb=verb)).kind is kind
 
 
-@pytest.mark.parametrize("namespace", ["", "urn:other", "http://iec.ch/TC57/2099/schema/message"])
+@pytest.mark.parametrize(
+    "namespace",
+    [
+        "",
+        "http://iec.ch/TC57/2099/schema/message",
+        "https://www.iec.ch/TC57/2011/schema/message",
+        "http://iec.ch/TC57/2011/schema/message#",
+        "http://IEC.ch/tc57/2011/Schema/Message/",
+        "http://iec.ch/TC57/61968-100/2013/schema/message",
+    ],
+)
+def test_a_message_whose_namespace_is_misspelt_or_left_out_is_the_same(namespace: str) -> None:
+    fields = "<MessageID>m</MessageID><User><UserID>u</UserID></User>"
+    body = "<Request><ID>x</ID></Request>"
+    said = read(message(root="Message", verb="get", header=fields, body=body))
+    found = read(message(root="Message", verb="get", header=fields, body=body, namespace=namespace))
+    assert (found.kind, found.header) == (said.kind, said.header)
+    assert found.request is not None
+    data = message(header=fields, namespace=namespace)
+    assert peek_header(data) == header_of(data) == header_of(message(header=fields))
+
+
+def test_a_misspelt_message_namespace_is_meant_in_the_header_of_a_typed_message_too() -> None:
+    data = typed("CreatedMeterReadings", "created", noun="MeterReadings")
+    other = data.replace(NS.encode(), b"https://iec.ch/TC57/2011/schema/message/")
+    assert other != data
+    assert header_of(other) == header_of(data)
+
+
+@pytest.mark.parametrize(
+    "namespace",
+    [
+        "urn:other",
+        "http://iec.ch/TC57/2011/MeterReadings#",
+        "http://iec.ch/TC57/2011/schema/messages/x",
+        "http://example.com/iec.ch/TC57/2011/schema/message",
+        "http://iec.ch.example.com/TC57/2011/schema/message",
+    ],
+)
 @pytest.mark.parametrize("root", ["RequestMessage", "Message", "FaultMessage"])
 def test_a_generic_root_in_another_namespace_is_refused(namespace: str, root: str) -> None:
     assert code_of(message(root=root, namespace=namespace)) == "namespace_unknown"
@@ -232,8 +271,9 @@ def test_a_typed_root_that_contradicts_its_header_is_refused(
     assert code_of(typed(root, verb, noun=noun)) == "payload_mismatch"
 
 
-def test_a_typed_root_without_namespace_is_refused() -> None:
-    assert code_of(message(root="CreatedMeterReadings", namespace="")) == "namespace_unknown"
+def test_a_typed_message_without_namespace_is_read() -> None:
+    data = message(root="CreatedMeterReadings", namespace="")
+    assert header_of(data) == header_of(message())
 
 
 # --- verbs

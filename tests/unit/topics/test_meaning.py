@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from schemas.glossary import glossary
 from topics import load_catalogue
 from topics.catalogue.meaning import findings, main, object_term
@@ -32,6 +34,23 @@ def test_a_live_noun_that_does_not_name_its_objects_term_is_found() -> None:
     wrong = with_noun("Outages", profile="outages", schema="Outage", glossary=("feeder",))
     (text,) = findings(wrong, glossary())
     assert "the objects of Outages are linked to the term 'outage'" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "changed"),
+    [
+        ("MeterConfig", "namespaces", {"namespaces": ("http://iec.ch/TC57/2012/MeterConfig#",)}),
+        ("MeterReadings", "namespaces", {"namespaces": ("urn:x",)}),
+        ("Crews", "kind", {"kind": "history"}),
+        ("Crews", "schema", {"schema": "Meter"}),
+        ("MeterReadings", "name", {"profile": "end_device_events", "schema": "EndDeviceEvent"}),
+    ],
+)
+def test_an_entry_that_says_other_than_its_profile_is_found(
+    name: str, what: str, changed: dict[str, object]
+) -> None:
+    wrong = list(findings(with_noun(name, **changed), glossary()))
+    assert any(f"{name}: the {what} in topics/catalogue" in text for text in wrong)
 
 
 def test_objects_of_written_profiles_have_their_term_too() -> None:
