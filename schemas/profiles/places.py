@@ -130,6 +130,6 @@ class Findings:
     def add(self, code: str, element: etree._Element, detail: str = "") -> None:
         """Note a problem at an element. `detail` must not carry its text."""
         if not self.told:
-            self.problems.append(Problem(code))
+            self.problems = self.problems or [Problem(code)]
         elif not self.full:
             self.problems.append(Problem(code, detail, self.place(element), line_of(element)))
