@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import latency, nouns, recovery, throughput
+from benchmarks.cluster import make_topics
 from benchmarks.latency import Latency
 from benchmarks.machine import facts
 from benchmarks.nouns import Speed
@@ -45,7 +45,7 @@ def main() -> int:
         folder = Path(name)
         settings = broker.BrokerSettings(data_folder=folder / "kafka", port=0)
         with broker.broker_for(settings, os.environ) as info:
-            _make_topics(info.bootstrap)
+            make_topics(info.bootstrap)
             for shape in SHAPES:
                 if shape.name in (options.shape or names):
                     with console.status(f"{shape.name}: {shape.messages:,} messages"):
@@ -68,7 +68,7 @@ def main() -> int:
                 recovery.default_broker(folder) as bootstrap,
             ):
                 if bootstrap:
-                    _make_topics(bootstrap)
+                    make_topics(bootstrap)
                     interruptions += recovery.interruptions(
                         bootstrap, folder / "default", recovery.DEFAULT
                     )
@@ -85,15 +85,6 @@ def main() -> int:
                     "restore": asdict(restored) if restored else None}  # fmt: skip
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0 if all(run.right for run in runs) else 1
-
-
-def _make_topics(bootstrap: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "streams.cli", "topics", "apply"],
-        env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
 
 
 def _show(console: Console, runs: list[Throughput], hop: Latency | None) -> None:

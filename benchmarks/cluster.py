@@ -51,10 +51,12 @@ class Workers:
 
 
 @contextmanager
-def workers(bootstrap: str, folder: Path, count: int, *arguments: str) -> Iterator[Workers]:
-    """Run so many workers of I7; end them at the end."""
+def workers(
+    bootstrap: str, folder: Path, count: int, *arguments: str, interface: str = "I7"
+) -> Iterator[Workers]:
+    """Run so many workers of an interface; end them at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "streams.cli", "run", "--interface", "I7",
+        [sys.executable, "-m", "streams.cli", "run", "--interface", interface,
          "--workers", str(count), "--state-folder", str(folder), "--http-port", "0", *arguments],
         env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap,
              "CIMSTREAM__LOGGING__FORMAT": "json"},
@@ -69,6 +71,16 @@ def workers(bootstrap: str, folder: Path, count: int, *arguments: str) -> Iterat
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
+
+
+def make_topics(bootstrap: str) -> None:
+    """All topics of the catalogue."""
+    subprocess.run(
+        [sys.executable, "-m", "streams.cli", "topics", "apply"],
+        env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap},
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
 
 
 class Progress:

@@ -93,7 +93,7 @@ def admit(
 
     Pure: same arguments, same record.
     """
-    if len(data) > catalogue.message_bytes_max:
+    if len(data) > catalogue.bytes_max(interface_id):
         return admit_oversize(
             data[:REFUSED_HEAD_BYTES],
             interface_id,
@@ -171,7 +171,7 @@ def admit_oversize(
     return refuse(
         would_enter,
         "message_too_large",
-        f"it has {size} bytes, the limit is {catalogue.message_bytes_max}",
+        f"it has {size} bytes, the limit is {catalogue.bytes_max(interface_id)}",
         origin=origin,
         size=size,
         sha256=sha256,

@@ -15,6 +15,7 @@ from lxml import etree
 from schemas.canonical import canonical_form, pieces_form
 from schemas.envelope.model import Header, Message, ObjectId, OperationSet, Reply, ReplyError
 from schemas.envelope.namespaces import EDITION_1, MESSAGE_NAMESPACES, PRODUCTION
+from schemas.envelope.packing import digest
 from schemas.envelope.reader import read
 from schemas.xml import DEFAULT, XmlLimits
 
@@ -41,7 +42,7 @@ class Identity:
         parts = [self.source, self.noun, self.message_id]
         if self.context != PRODUCTION:
             parts.insert(0, self.context)
-        return "|".join(map(_escaped, parts)).encode("utf-8")
+        return "|".join(map(escaped, parts)).encode("utf-8")
 
     @property
     def store_key(self) -> bytes:
@@ -49,7 +50,8 @@ class Identity:
         return hashlib.blake2b(self.key, digest_size=16).digest()
 
 
-def _escaped(part: str) -> str:
+def escaped(part: str) -> str:
+    """A part of a key, without the mark that stands between parts."""
     return part.replace("%", "%25").replace("|", "%7C")
 
 
@@ -63,7 +65,7 @@ def identify(header: Header, data: bytes, limits: XmlLimits = DEFAULT) -> Identi
     """
     message_id = header.message_id
     if not message_id:
-        message_id = f"sha256:{content_digest(read(data, limits)).hex()}"
+        message_id = f"sha256:{content_digest(read(data, limits), limits).hex()}"
     return Identity(header.context, header.source, header.noun, message_id)
 
 
@@ -83,12 +85,15 @@ def unreadable_key(data: bytes) -> bytes:
     return b"sha256|" + hashlib.sha256(data).hexdigest().encode("ascii")
 
 
-def content_digest(message: Message) -> bytes:
+def content_digest(message: Message, limits: XmlLimits = DEFAULT) -> bytes:
     """32 bytes that are the same for two messages that say the same.
 
     Content is verb, noun, Request, Reply and payload. It does not depend on how they are
     serialised, on compression, on the edition and form of the envelope, or on any other
-    field of the Header.
+    field of the Header. A document of format RDF is compared as its bytes.
+
+    Raises:
+        MessageError: such a document cannot be unpacked within the limits.
     """
     header = message.header
     pieces = [
@@ -101,6 +106,8 @@ def content_digest(message: Message) -> bytes:
         _operation_set_form(message.operation_set),
         _reply_form(message.reply),
     ]
+    if message.packed:
+        pieces.append(digest(message.packed, limits).hex())
     return hashlib.sha256(pieces_form(*pieces).encode("utf-8")).digest()
 
 

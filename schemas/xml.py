@@ -36,7 +36,8 @@ class XmlLimits:
     `depth_max` counts elements on the path from the root to the deepest one, both included,
     `namespaces_max` the declarations that they have together.
     A Compressed payload may come to `unpacked_bytes_max` bytes, and above `unpacked_bytes_free`
-    bytes to no more than `unpacked_ratio_max` times its compressed size.
+    bytes to no more than `unpacked_ratio_max` times its compressed size; one that is never held
+    as a whole to `model_bytes_max` bytes, with the same ratio.
     """
 
     # The limit of DESIGN's inbound topics.
@@ -51,6 +52,8 @@ class XmlLimits:
     # Deflate ends at 1032:1. Interval data with nothing but zeros was seen at 60:1.
     unpacked_ratio_max: int = 200
     unpacked_bytes_free: int = MIB
+    # A network model, which is read piece by piece: 200,000 objects are 70 to 95 MB.
+    model_bytes_max: int = 256 * MIB
 
 
 DEFAULT: Final = XmlLimits()
@@ -313,11 +316,13 @@ class _Stream:
     """expat with the depth and the longest token bounded, fed with UTF-8 whatever comes."""
 
     def __init__(self, events: Events, limits: StreamLimits) -> None:
-        self._events = events
         self._limits = limits
         self._decoder: codecs.IncrementalDecoder | None = None
         self._fed = 0
         self._depth = 0
+        # Called a million times for a large model: each attribute that is not looked up counts.
+        self._start_given, self._end_given = events.start, events.end
+        self._depth_max = limits.depth_max
         self._parser = expat.ParserCreate("utf-8", "}")
         self._parser.buffer_text = True
         self._parser.StartDoctypeDeclHandler = self._doctype
@@ -349,14 +354,15 @@ class _Stream:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
-        if self._depth > self._limits.depth_max:
-            line, most = self._parser.CurrentLineNumber, self._limits.depth_max
-            raise MessageError.of("xml_too_deep", f"more than {most} elements", line=line)
-        self._events.start(name, attributes, self._parser.CurrentLineNumber)
+        line = self._parser.CurrentLineNumber
+        if self._depth > self._depth_max:
+            detail = f"more than {self._depth_max} elements"
+            raise MessageError.of("xml_too_deep", detail, line=line)
+        self._start_given(name, attributes, line)
 
     def _end(self, name: str) -> None:
         self._depth -= 1
-        self._events.end(name)
+        self._end_given(name)
 
     def _doctype(self, *_: object) -> None:
         line = self._parser.CurrentLineNumber

@@ -26,6 +26,14 @@ OnSkip = Callable[[str, str, str], None]
 """Told of what is passed over: (relative path, why, what to do)."""
 
 
+Room = Callable[[bytes], int]
+"""How many bytes a file may have that begins like this, where that is more than others may."""
+
+
+def _no_more(_: bytes) -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """What tells one state of a file from another without reading it."""
@@ -68,8 +76,9 @@ class Content:
 class Meter:
     """Takes chunks, keeps their digest, and the bytes as long as they fit."""
 
-    def __init__(self, bytes_max: int, head_bytes: int) -> None:
+    def __init__(self, bytes_max: int, head_bytes: int, room: Room = _no_more) -> None:
         self._bytes_max = bytes_max
+        self._room = room
         self._head_bytes = head_bytes
         self._kept = bytearray()
         self._size = 0
@@ -77,6 +86,8 @@ class Meter:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next chunk."""
+        if not self._size:
+            self._bytes_max = max(self._bytes_max, self._room(chunk))
         self._size += len(chunk)
         self._digest.update(chunk)
         if self._size <= self._bytes_max:
@@ -100,7 +111,9 @@ class Meter:
 class Reading:
     """One file being read in steps, so that a huge one never holds up its reader."""
 
-    def __init__(self, found: Found, *, bytes_max: int, head_bytes: int) -> None:
+    def __init__(
+        self, found: Found, *, bytes_max: int, head_bytes: int, room: Room = _no_more
+    ) -> None:
         """Open the file.
 
         Raises:
@@ -110,7 +123,7 @@ class Reading:
         # O_NONBLOCK: a pipe put in the file's place must not block us.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         self._file: BinaryIO = os.fdopen(os.open(found.path, flags), "rb", buffering=0)
-        self._meter = Meter(bytes_max, head_bytes)
+        self._meter = Meter(bytes_max, head_bytes, room)
         self._same = self._unchanged()
 
     def step(self) -> bool:
@@ -137,13 +150,15 @@ class Reading:
         return stat.S_ISREG(status.st_mode) and Stamp.of(status) == self.found.stamp
 
 
-def read_stream(stream: BinaryIO, *, bytes_max: int, head_bytes: int) -> Content:
+def read_stream(
+    stream: BinaryIO, *, bytes_max: int, head_bytes: int, room: Room = _no_more
+) -> Content:
     """Read a pipe or a file to its end within the bound.
 
     Raises:
         OSError: reading failed.
     """
-    meter = Meter(bytes_max, head_bytes)
+    meter = Meter(bytes_max, head_bytes, room)
     while chunk := stream.read(CHUNK_BYTES):
         meter.feed(chunk)
     return meter.content()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from connectors.files.client import Content, Stamp
 from connectors.inbound import Admitted, admit, admit_oversize
+from connectors.models import wrap
 from topics import Catalogue
 
 
@@ -61,17 +63,20 @@ def to_record(
     received_ms: int,
     origin: str,
     traceparent: str = "",
+    verb: str = "",
 ) -> Admitted:
     """The record of one file's content; one for `rejected` where it was too large.
 
-    `received_ms` is epoch milliseconds UTC; `origin` names the file to people.
+    `received_ms` is epoch milliseconds UTC; `origin` names the file to people. A network model is
+    wrapped in a message, with `verb` or what its header says (see `connectors.models`).
 
     Raises:
         UnknownInterfaceError: the catalogue has no such interface.
     """
     if content.whole is not None:
+        name = PurePath(origin.rpartition(": ")[2]).stem
         return admit(
-            content.whole,
+            wrap(content.whole, name, verb) or content.whole,
             interface_id,
             catalogue,
             received_ms=received_ms,

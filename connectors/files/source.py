@@ -28,6 +28,7 @@ from connectors.files.mapping import (
     to_record,
 )
 from connectors.inbound import REFUSED_HEAD_BYTES, UnknownInterfaceError
+from connectors.models import room
 from connectors.trace import new_traceparent
 from topics import Catalogue
 
@@ -177,8 +178,9 @@ class FolderSource:
         try:
             return Reading(
                 found,
-                bytes_max=self._catalogue.message_bytes_max,
+                bytes_max=self._catalogue.bytes_max(self._config.interface),
                 head_bytes=REFUSED_HEAD_BYTES,
+                room=room,
             )
         except FileNotFoundError:
             return None

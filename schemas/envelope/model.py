@@ -134,7 +134,9 @@ class Message:
 
     `payload` is the element named like the noun, already decompressed where it came
     Compressed. `request` is the whole Request element, `request_ids` are the IDs in it. At most
-    one of `payload`, `operation_set` and `payload_ids` is there.
+    one of `payload`, `operation_set`, `payload_ids` and `packed` is there. `packed` is the gzip
+    stream of a Compressed payload whose `format` is RDF: a document and no element, left to
+    whoever reads it piece by piece.
     """
 
     kind: Kind
@@ -146,3 +148,4 @@ class Message:
     payload_ids: tuple[ObjectId, ...] = ()
     format: str = ""
     request_ids: tuple[ObjectId, ...] = ()
+    packed: bytes = b""

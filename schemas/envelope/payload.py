@@ -3,7 +3,7 @@
 Lives here: the four forms and the agreement with the Header. Must not live here: what is
 inside the noun element (see `profiles`), and whether the verb needs a payload at all
 (see the catalogue). Invariant: a Compressed payload never takes more memory than the
-limits say, whatever its bytes claim.
+limits say, whatever its bytes claim; one of format RDF is not unpacked here at all.
 """
 
 import binascii
@@ -23,6 +23,8 @@ from schemas.xml import XmlLimits, line_of, parse
 
 _STRUCTURE_ONCE: Final = ("OperationSet", "Compressed", "Format")
 _STRUCTURE: Final = (*_STRUCTURE_ONCE, "ID")
+RDF: Final = "RDF"
+"""The Format of a Compressed payload that is an RDF/XML document."""
 _OPERATION_FIELDS: Final = frozenset({"operationId", "noun", "verb", "elementOperation"})
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 # xs:integer as far as anybody numbers operations; int() would take longer ones, slowly.
@@ -31,12 +33,13 @@ _INTEGER: Final = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """What was found; at most one of `element`, `operation_set` and `ids` is there."""
+    """What was found; at most one of `element`, `operation_set`, `ids` and `packed` is there."""
 
     element: etree._Element | None = None
     operation_set: OperationSet | None = None
     ids: tuple[ObjectId, ...] = ()
     format: str = ""
+    packed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +147,8 @@ def read_payload(
         nouns = [noun for noun in nouns if len(noun) or text_of(noun)]
     if sum(map(bool, (nouns, sets, packed, parts["ID"]))) > 1 or len(nouns) > 1:
         raise place.error("payload_mismatch", "more than one payload", element)
+    if packed and form.upper() == RDF:
+        return Payload(format=RDF, packed=_packed(packed[0], place.below("Compressed")))
     if (nouns or packed) and form.upper() not in ("", "XML"):
         raise place.error("payload_format_unknown", "Format is not XML", element)
     if sets:
@@ -224,13 +229,17 @@ def _operations(element: etree._Element, header: Header, place: Place) -> Iterat
         yield Operation(number, noun, verb, of_element, payload, at, line_of(child))
 
 
-def _unpacked_element(element: etree._Element, place: Place, limits: XmlLimits) -> etree._Element:
+def _packed(element: etree._Element, place: Place) -> bytes:
     if len(element):
         raise place.error("compressed_invalid", "elements instead of base64", element)
     try:
-        packed = binascii.a2b_base64("".join(text_of(element).split()), strict_mode=True)
+        return binascii.a2b_base64("".join(text_of(element).split()), strict_mode=True)
     except ValueError:
         raise place.error("compressed_invalid", "not base64", element) from None
+
+
+def _unpacked_element(element: etree._Element, place: Place, limits: XmlLimits) -> etree._Element:
+    packed = _packed(element, place)
     try:
         unpacked = unpack(packed, limits)
         return parse(unpacked, replace(limits, bytes_max=limits.unpacked_bytes_max))

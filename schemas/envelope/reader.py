@@ -95,6 +95,7 @@ def read_element(
         operation_set=payload.operation_set,
         payload_ids=payload.ids,
         format=payload.format,
+        packed=payload.packed,
     )
 
 

@@ -5,6 +5,7 @@ here: what is answered, and when. Invariant: what is written validates against
 `message.xsd`, reads back as the same message, and is the same bytes every time.
 """
 
+import binascii
 import re
 from typing import Final
 
@@ -21,7 +22,7 @@ from schemas.envelope.model import (
     ReplyError,
 )
 from schemas.envelope.namespaces import EDITION_1, KIND_OF_VERB
-from schemas.envelope.payload import Place, text_of
+from schemas.envelope.payload import RDF, Place, text_of
 from schemas.errors import Problem
 from schemas.times import from_epoch_ms
 
@@ -40,7 +41,7 @@ _DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
 def write(message: Message) -> bytes:
-    """The message as UTF-8 XML: edition 1, generic root, payload never compressed.
+    """The message as UTF-8 XML: edition 1, generic root; compressed is only what is `packed`.
 
     Elements of the message are left as and where they are.
 
@@ -129,7 +130,9 @@ def _check(message: Message) -> None:
     _require((message.reply is not None) == answers, "responses and faults have a Reply")
     _require(message.request is None or kind is Kind.REQUEST, "only requests have a Request")
     payloads = (message.payload is not None, message.operation_set is not None)
-    _require(sum((*payloads, bool(message.payload_ids))) <= 1, "more than one payload")
+    others = (bool(message.payload_ids), bool(message.packed))
+    _require(sum((*payloads, *others)) <= 1, "more than one payload")
+    _require(not message.packed or message.format == RDF, "what is packed is of format RDF")
     if header is None:
         _require(not any(payloads) and not message.payload_ids, "a fault has no payload")
         return
@@ -318,6 +321,8 @@ def _payload(root: etree._Element, message: Message, grafts: _Grafts) -> None:
         _operation_set(element, message.operation_set, grafts)
     for object_id in message.payload_ids:
         _id(element, "ID", object_id)
+    if message.packed:
+        _add(element, "Compressed", binascii.b2a_base64(message.packed, newline=False).decode())
     _add_if(element, "Format", message.format)
 
 

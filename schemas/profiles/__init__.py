@@ -16,9 +16,11 @@ from schemas.profiles.end_device_events import EndDeviceEventsProfile
 from schemas.profiles.meter_readings import MeterReadingsProfile
 from schemas.profiles.meter_readings.columns import BulkMessage, BulkReader
 from schemas.profiles.model import Allowance, Item, Outcome, Profile, RejectedObject, Rest
+from schemas.profiles.network_data_set import NetworkDataSetProfile
 
 __all__ = [
     "BULK",
+    "DOCUMENTS",
     "PROFILES",
     "Allowance",
     "BulkMessage",
@@ -39,7 +41,10 @@ _FOLDER: Final = Path(__file__).parent
 _WRITTEN: Final[Mapping[str, Callable[[], Profile]]] = {
     "end_device_events": EndDeviceEventsProfile,
     "meter_readings": MeterReadingsProfile,
+    "network_data_set": NetworkDataSetProfile,
 }
+DOCUMENTS: Final = frozenset({"network_data_set"})
+"""Profiles whose payload is an RDF/XML document: it may come packed; `schemas.rdf` reads it."""
 
 PROFILES: Final = frozenset(file.parent.name for file in _FOLDER.glob("*/profile.xsd"))
 

@@ -10,6 +10,7 @@ with the number of objects and of references, not with what they say.
 from collections import Counter
 from typing import Final
 
+from schemas.mrids import is_normal_uuid
 from schemas.rdf.findings import KEPT_MAX, Finding, Ledger, Notice, Report
 from schemas.rdf.identities import Identities
 from schemas.rdf.model import CimObject, ModelHeader, Part
@@ -17,7 +18,8 @@ from schemas.rdf.names import is_extension, key_of, steps_of
 from schemas.rdf.values import is_valid
 from schemas.rdf.vocabulary import Attribute, Form, Vocabulary, vocabulary
 
-_MRID: Final = "IdentifiedObject.mRID"
+_IDENTIFIED: Final = "IdentifiedObject."
+_MRID: Final = f"{_IDENTIFIED}mRID"
 
 
 class ModelCheck:
@@ -27,17 +29,23 @@ class ModelCheck:
         self._known = known or vocabulary()
         self._ledger = Ledger(kept_max)
         self._identities = Identities(self._known, self._ledger)
-        self._lookups: dict[tuple[str, str], Attribute | str | Notice] = {}
-        self._mandatory: dict[tuple[tuple[str, ...], str], frozenset[str]] = {}
+        # Of the present document, by class: they are asked a million times for a large model.
+        self._lookups: dict[str, dict[str, Attribute | str | Notice]] = {}
+        self._mandatory: dict[str, frozenset[str]] = {}
         self._classes: Counter[str] = Counter()
         self._document = ""
-        self._header: ModelHeader | None = None
+        self._profiles: tuple[str, ...] = ()
+        self._strict = False
 
     def document(self, name: str, header: ModelHeader) -> None:
         """A document begins; the objects that follow are its own."""
         self._document = name
-        self._header = header
-        self._identities.document(name, header)
+        self._profiles = header.profiles
+        # Who names a profile says what is to be expected of the document.
+        self._strict = any(uri in self._known.profiles for uri in self._profiles)
+        self._lookups.clear()
+        self._mandatory.clear()
+        self._identities.document(name, header, strict=self._strict)
 
     def object(self, item: CimObject) -> None:
         """Check an object, as far as it can be checked before all are known."""
@@ -78,12 +86,24 @@ class ModelCheck:
         if attribute is None:
             return
         if attribute.form is not Form.VALUE:
+            meant = attribute.form is Form.REFERENCE and all(
+                is_normal_uuid(key_of(v)) for v in values
+            )
+            code = Notice.IRREGULAR if meant and not self._strict else "model_value_invalid"
             detail = f"{key} is written as a literal and not as {attribute.form.value}"
-            self._found("model_value_invalid", item, detail)
-        elif not all(is_valid(attribute.primitive, value) for value in values):
-            self._found("model_value_invalid", item, f"{key} is no {attribute.primitive}")
-        elif key == _MRID and any(key_of(value) != item.mrid for value in values):
-            self._found("model_value_invalid", item, f"{key} is not the element's identity")
+            self._found(code, item, detail)
+            return
+        for value in values:
+            if not is_valid(attribute.primitive, value):
+                self._check_spelling(item, key, attribute, value)
+        if key == _MRID and any(key_of(value) != item.mrid for value in values):
+            self._found(Notice.IRREGULAR, item, f"{key} is not the element's identity")
+
+    def _check_spelling(self, item: CimObject, key: str, attribute: Attribute, value: str) -> None:
+        """A Boolean as Python writes it is one."""
+        meant = attribute.primitive == "Boolean" and is_valid("Boolean", value.lower())
+        code = Notice.IRREGULAR if meant else "model_value_invalid"
+        self._found(code, item, f"{key} is no {attribute.primitive}")
 
     def _check_literals(self, item: CimObject, key: str, values: tuple[str, ...]) -> None:
         attribute = self._attribute(item, key)
@@ -109,13 +129,12 @@ class ModelCheck:
             self._found("model_value_invalid", item, detail)
 
     def _check_mandatory(self, item: CimObject) -> None:
-        header = self._header
-        if header is None or not item.cls:
-            return
-        group = (header.profiles, item.cls)
-        wanted = self._mandatory.get(group)
+        wanted = self._mandatory.get(item.cls)
         if wanted is None:
-            wanted = self._mandatory[group] = self._known.mandatory(item.cls, header.profiles)
+            wanted = self._known.mandatory(item.cls, self._profiles) if item.cls else frozenset()
+            self._mandatory[item.cls] = wanted
+        if not wanted:
+            return
         missing = {
             name
             for name in wanted
@@ -123,26 +142,31 @@ class ModelCheck:
             and name not in item.references
             and name not in item.enumerations
         }
-        if not any(uri in self._known.profiles for uri in header.profiles):
+        if not self._strict:
             # Without a profile, what one document leaves out another one may say.
             self._identities.missing(item, missing)
-        else:
-            for name in sorted(missing):
-                self._found("model_mandatory_missing", item, name)
+            return
+        for name in sorted(missing):
+            # Real models leave out names and descriptions; nothing hangs on them.
+            named = name.startswith(_IDENTIFIED)
+            self._found(Notice.LACKING if named else "model_mandatory_missing", item, name)
 
     # --- names ------------------------------------------------------------------------------
 
     def _attribute(self, item: CimObject, key: str) -> Attribute | None:
         """The attribute that a key stands for; None where it is not to be checked further."""
-        place = (item.cls, key)
-        found = self._lookups.get(place)
+        of_class = self._lookups.get(item.cls)
+        if of_class is None:
+            of_class = self._lookups[item.cls] = {}
+        found = of_class.get(key)
         if found is None:
-            found = self._lookups[place] = self._look_up(item.cls, key)
+            found = of_class[key] = self._look_up(item.cls, key)
         if isinstance(found, Attribute):
             if found.extension:
                 self._found(Notice.EXTENSION, item, key)
             return found
-        self._found(found, item, key)
+        another = found is Notice.IRREGULAR
+        self._found(found, item, f"{key} is of another class" if another else key)
         return None
 
     def _look_up(self, owner: str, key: str) -> Attribute | str | Notice:
@@ -170,7 +194,10 @@ class ModelCheck:
             return "model_attribute_unknown"
         holder = self._known.classes.get(owner)
         if holder is not None and name.partition(".")[0] not in holder.lineage:
-            return "model_attribute_unknown"
+            # Which class stands below which differs between versions of the CIM; and what stands
+            # below IdentifiedObject does not is named all the same.
+            known = name.startswith(_IDENTIFIED) or not self._strict
+            return Notice.IRREGULAR if known else "model_attribute_unknown"
         return found
 
     def _found(self, code: str, item: CimObject, detail: str) -> None:

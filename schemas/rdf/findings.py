@@ -26,6 +26,12 @@ class Notice(StrEnum):
     EXTENSION = "extension"
     """A name that is not of the CIM: kept, and not checked beyond its form."""
 
+    LACKING = "lacking"
+    """What the CIM demands, in a document that names no profile: there it may be left out."""
+
+    IRREGULAR = "irregular"
+    """Written as the CIM does not have it, and plain what is meant: kept as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -46,6 +52,11 @@ class Finding:
     def is_notice(self) -> bool:
         """Whether it is no fault."""
         return isinstance(self.code, Notice)
+
+    def told(self) -> str:
+        """The notice in a line."""
+        line = "" if self.line is None else f", line {self.line}"
+        return f"{self.code}: {self.cls} {self.mrid}: {self.detail}{line}"
 
     def problem(self) -> Problem:
         """The fault as a rejection and a reply have it.

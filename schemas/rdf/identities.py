@@ -19,10 +19,15 @@ _FIELDS: Final = 4
 
 @dataclass(slots=True)
 class _Document:
-    """One document. `adds` says that it has objects which are defined elsewhere."""
+    """One document.
+
+    `strict` says that it names a profile that is known, `adds` that it has objects which are
+    defined elsewhere.
+    """
 
     name: str
     header: ModelHeader
+    strict: bool
     adds: bool = False
 
 
@@ -50,7 +55,7 @@ class Identities:
         self._known = known
         self._ledger = ledger
         self._documents: list[_Document] = []
-        self._places: dict[_Place, _Place] = {}
+        self._places: dict[tuple[str, int, bool], _Place] = {}
         self._objects: dict[str, _Place] = {}
         self._waiting: dict[str, list[str | int | None]] = {}
         self._adding: dict[str, tuple[int | None, int]] = {}
@@ -63,9 +68,9 @@ class Identities:
             if entry.mandatory and entry.inverse is not None
         }
 
-    def document(self, name: str, header: ModelHeader) -> None:
+    def document(self, name: str, header: ModelHeader, *, strict: bool) -> None:
         """A document begins."""
-        self._documents.append(_Document(name, header))
+        self._documents.append(_Document(name, header, strict))
 
     def missing(self, item: CimObject, names: set[str]) -> None:
         """Note what an object does not say; another document may."""
@@ -80,8 +85,10 @@ class Identities:
     def add(self, item: CimObject) -> bool:
         """Take an object and its references; give whether it is one not seen before."""
         here = len(self._documents) - 1
-        place = _Place(item.cls, here, item.partial)
-        place = self._places.setdefault(place, place)
+        form = (item.cls, here, item.partial)
+        place = self._places.get(form)
+        if place is None:
+            place = self._places[form] = _Place(*form)
         before = self._objects.get(item.mrid)
         if before is None:
             self._objects[item.mrid] = place
@@ -90,7 +97,8 @@ class Identities:
                 self._adding[item.mrid] = (item.line, here)
         else:
             self._meet(before, place, item)
-        self._resolve(item.mrid, item.cls)
+        if item.mrid in self._waiting:
+            self._resolve(item.mrid, item.cls)
         for key, targets in item.references.items():
             for target in targets:
                 self._refer(item, key, target, here)
@@ -118,8 +126,7 @@ class Identities:
                     continue
                 self._ledger.add(
                     Finding(
-                        "model_mandatory_missing", found.cls, found.mrid, found.line,
-                        found.document, name,
+                        Notice.LACKING, found.cls, found.mrid, found.line, found.document, name
                     )
                 )  # fmt: skip
 
@@ -161,9 +168,9 @@ class Identities:
             self._waiting.setdefault(target, []).extend((item.mrid, key, item.line, here))
 
     def _resolve(self, mrid: str, cls: str) -> None:
-        fields = self._waiting.pop(mrid, None)
-        for at in range(0, len(fields or ()), _FIELDS):
-            who, key, line, document = (fields or [])[at : at + _FIELDS]
+        fields = self._waiting.pop(mrid)
+        for at in range(0, len(fields), _FIELDS):
+            who, key, line, document = fields[at : at + _FIELDS]
             owner = self._objects[str(who)].cls
             self._check_target(str(key), cls, owner, str(who), line, int(document or 0))
 
@@ -175,7 +182,11 @@ class Identities:
             return  # unknown, or in the wrong form: told already
         if target in self._known.classes and not self._known.is_a(target, attribute.type):
             detail = f"{key} to a {target}, not a {attribute.type}"
-            self._report("model_reference_class", cls, mrid, line, document, detail)
+            # It may be one where only a class above is said.
+            strict = self._documents[document].strict
+            likely = not strict or self._known.is_a(attribute.type, target)
+            code = Notice.IRREGULAR if likely else "model_reference_class"
+            self._report(code, cls, mrid, line, document, detail)
 
     # --- findings ---------------------------------------------------------------------------
 

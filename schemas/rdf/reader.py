@@ -8,12 +8,13 @@ refused; nothing is dropped in silence but comments, processing instructions, an
 xml:lang and white space between elements.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from schemas import xml
 from schemas.errors import MessageError
+from schemas.rdf.drafts import Container, Draft, Node, Property, add
+from schemas.rdf.limits import DEFAULT, RdfLimits
 from schemas.rdf.model import CimObject, Kind, ModelHeader, Part
 from schemas.rdf.names import DM, MD, RDF, XML, is_cim, key_of, literal_of, parted
 
@@ -50,19 +51,10 @@ _PARTS: Final = {
 _VALUE_CHARS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class RdfLimits:
-    """How large a document, and one object of it, may be.
+# Enough for every literal that a model uses; a document with more of them costs time, not memory.
+_LITERALS_REMEMBERED: Final = 4096
 
-    `object_chars_max` counts characters of values, and 64 for each value.
-    """
-
-    stream: xml.StreamLimits = xml.STREAM
-    # 150,000 references of one object: a topological island of a large network.
-    object_chars_max: int = 16 * xml.MIB
-
-
-DEFAULT: Final = RdfLimits()
+Within = Callable[[xml.Events], xml.Events]
 
 
 class Document:
@@ -79,15 +71,18 @@ class Document:
         return self._objects
 
 
-def read(pieces: Iterable[bytes], limits: RdfLimits = DEFAULT) -> Document:
+def read(
+    pieces: Iterable[bytes], limits: RdfLimits = DEFAULT, within: Within | None = None
+) -> Document:
     """Read a document that comes in pieces, as far as its header.
 
     A document without header has one of kind FULL that says nothing but the CIM namespace.
+    `within` stands between parser and reader: what it passes on is the document.
 
     Raises:
         MessageError: what `schemas.xml.stream` raises, or `rdf_invalid`.
     """
-    items = _items(pieces, limits)
+    items = _items(pieces, limits, within)
     header = next(items)
     if not isinstance(header, ModelHeader):
         raise TypeError("a document's first item is its header")
@@ -98,81 +93,17 @@ def _objects(items: Iterator[ModelHeader | CimObject]) -> Iterator[CimObject]:
     return (item for item in items if isinstance(item, CimObject))
 
 
-def _items(pieces: Iterable[bytes], limits: RdfLimits) -> Iterator[ModelHeader | CimObject]:
+def _items(
+    pieces: Iterable[bytes], limits: RdfLimits, within: Within | None
+) -> Iterator[ModelHeader | CimObject]:
     reader = _Reader(limits.object_chars_max)
-    for _ in xml.stream(pieces, reader, limits.stream):
+    for _ in xml.stream(pieces, within(reader) if within else reader, limits.stream):
         if reader.ready:
             yield from reader.ready
             reader.ready.clear()
     if not reader.header_given:
         yield reader.header()
     yield from reader.ready
-
-
-class _Draft:
-    """An object, or the header, while it is being read."""
-
-    __slots__ = ("attributes", "cls", "enumerations", "kind", "line", "mrid", "part", "partial",
-                 "paths", "references", "size")  # fmt: skip
-
-    def __init__(self, kind: Kind | None, part: Part, line: int) -> None:
-        self.kind = kind
-        self.cls = ""
-        self.mrid: str | None = None
-        self.partial = False
-        self.part = part
-        self.line = line
-        self.attributes: dict[str, list[str]] = {}
-        self.enumerations: dict[str, list[str]] = {}
-        self.references: dict[str, list[str]] = {}
-        self.paths: set[str] = set()
-        self.size = 0
-
-    def finished(self) -> CimObject:
-        return CimObject(
-            self.cls,
-            self.mrid or "",
-            {key: tuple(values) for key, values in self.attributes.items()},
-            {key: tuple(values) for key, values in self.enumerations.items()},
-            {key: tuple(values) for key, values in self.references.items()},
-            self.partial,
-            self.part,
-            self.line,
-        )
-
-
-class _Node:
-    """An element that stands for an object, for the header, or for a compound inside one."""
-
-    __slots__ = ("draft", "owner", "prefix")
-
-    def __init__(self, draft: _Draft, prefix: str = "", owner: "_Property | None" = None) -> None:
-        self.draft = draft
-        self.prefix = prefix  # path of a compound, "" for the object itself
-        self.owner = owner  # the property that it is the value of
-
-
-class _Property:
-    """An element that stands for something that is said of an object."""
-
-    __slots__ = ("done", "line", "name", "node", "qualifier", "text")
-
-    def __init__(self, node: _Node, name: str, qualifier: str, line: int, *, done: bool) -> None:
-        self.node = node
-        self.name = name
-        self.qualifier = qualifier
-        self.line = line
-        self.done = done  # its value is known: a resource, or a nested element
-        self.text: list[str] = []
-
-
-class _Container:
-    """The document itself, or one side of a difference: what objects stand in."""
-
-    __slots__ = ("part",)
-
-    def __init__(self, part: Part) -> None:
-        self.part = part
 
 
 class _Reader:
@@ -182,11 +113,12 @@ class _Reader:
         self.ready: list[ModelHeader | CimObject] = []
         self.header_given = False
         self._most = object_chars_max
-        self._stack: list[_Container | _Node | _Property] = []
+        self._stack: list[Container | Node | Property] = []
         self._spaces: dict[str, str] = {}
         self._names: dict[str, str] = {}
+        self._literals: dict[str, str] = {}
         self._cim: str | None = None
-        self._head: _Draft | None = None
+        self._head: Draft | None = None
 
     # --- events -----------------------------------------------------------------------------
 
@@ -198,49 +130,53 @@ class _Reader:
     def start(self, name: str, attributes: dict[str, str], line: int) -> None:
         """Begin an object, a property or a container, as the place says."""
         top = self._stack[-1] if self._stack else None
-        if isinstance(top, _Node):
+        if type(top) is Node:
             self._start_property(top, name, attributes, line)
-        elif isinstance(top, _Property):
+        elif isinstance(top, Property):
             self._start_nested(top, name, attributes, line)
-        elif isinstance(top, _Container):
+        elif isinstance(top, Container):
             self._stack.append(self._node(name, attributes, line, top.part))
         elif name == _ROOT:
-            self._stack.append(_Container(Part.MODEL))
+            self._stack.append(Container(Part.MODEL))
         else:
             raise _invalid("the root element is not rdf:RDF", line)
 
     def text(self, data: str) -> None:
         """Keep the text of a property; elsewhere only white space may stand."""
         top = self._stack[-1]
-        if isinstance(top, _Property) and not top.done:
+        if type(top) is Property and not top.done:
             top.text.append(data)
-            self._grow(top.node.draft, len(data))
+            draft = top.node.draft
+            draft.size += len(data)
+            if draft.size > self._most:
+                raise self._too_large(draft)
         elif not data.isspace():
             raise _invalid("text where only elements may stand", getattr(top, "line", None))
 
     def end(self, _: str) -> None:
         """Finish what began last."""
         top = self._stack.pop()
-        if isinstance(top, _Property):
+        if type(top) is Property:
             if not top.done:
-                values = top.node.draft.attributes
-                values.setdefault(top.name + top.qualifier, []).append("".join(top.text))
-        elif isinstance(top, _Node) and not top.prefix:
+                text = top.text
+                said = text[0] if len(text) == 1 else "".join(text)
+                add(top.node.draft.attributes, top.name + top.qualifier, said)
+        elif isinstance(top, Node) and not top.prefix:
             self._finish(top)
 
     # --- objects ----------------------------------------------------------------------------
 
     def _node(
         self, name: str, attributes: dict[str, str], line: int, part: Part,
-        owner: _Property | None = None,
-    ) -> _Node:  # fmt: skip
+        owner: Property | None = None,
+    ) -> Node:  # fmt: skip
         kind = _KINDS.get(name)
         if kind is None:
             self._give_header()
         elif self.header_given or self._head is not None or owner is not None:
             raise _invalid("a model's header that is not the first element", line)
-        draft = _Draft(kind, part, line)
-        node = _Node(draft, owner=owner)
+        draft = Draft(kind, part, line)
+        node = Node(draft, owner=owner)
         if kind is not None:
             self._head = draft
         elif name != _DESCRIPTION:
@@ -250,7 +186,7 @@ class _Reader:
         return node
 
     @staticmethod
-    def _identify(draft: _Draft, attributes: dict[str, str]) -> None:
+    def _identify(draft: Draft, attributes: dict[str, str]) -> None:
         for name in _ID:
             if name in attributes:
                 draft.mrid = key_of(attributes.pop(name))
@@ -260,7 +196,7 @@ class _Reader:
                 draft.mrid = key_of(about)
                 draft.partial = about.startswith("#")
 
-    def _said_in_attributes(self, node: _Node, attributes: dict[str, str], line: int) -> None:
+    def _said_in_attributes(self, node: Node, attributes: dict[str, str], line: int) -> None:
         for name, value in attributes.items():
             if name in _NOT_SAID:
                 raise _invalid(f"{name.partition('}')[2]} is not read here", line)
@@ -268,9 +204,9 @@ class _Reader:
                 self._resource(node, _TYPE, value)
             elif "}" in name and not name.startswith((XML, RDF)):
                 key = node.prefix + self._name(name)
-                node.draft.attributes.setdefault(key, []).append(value)
+                add(node.draft.attributes, key, value)
 
-    def _finish(self, node: _Node) -> None:
+    def _finish(self, node: Node) -> None:
         draft = node.draft
         if draft.kind is not None:
             return  # given with the first object: only then the CIM namespace is sure
@@ -278,54 +214,62 @@ class _Reader:
             raise MessageError.of("object_unidentified", draft.cls, line=draft.line)
         if node.owner is not None:
             owner = node.owner
-            owner.node.draft.references.setdefault(owner.name, []).append(draft.mrid)
+            add(owner.node.draft.references, owner.name, draft.mrid)
         self.ready.append(draft.finished())
 
     # --- what is said of them ---------------------------------------------------------------
 
-    def _start_property(
-        self, node: _Node, name: str, attributes: dict[str, str], line: int
-    ) -> None:
+    def _start_property(self, node: Node, name: str, attributes: dict[str, str], line: int) -> None:
         draft = node.draft
-        part = _PARTS.get(name)
-        if part is not None and draft.kind is Kind.DIFFERENCE:
-            self._stack.append(_Container(part))
+        if draft.kind is not None:
+            part = _PARTS.get(name)
+            if part is not None and draft.kind is Kind.DIFFERENCE:
+                self._stack.append(Container(part))
+                return
+            if self.header_given:
+                raise _invalid("an element of the header after the differences", line)
+        draft.size += _VALUE_CHARS
+        if draft.size > self._most:
+            raise self._too_large(draft)
+        if not attributes:
+            own = self._names.get(name) or self._name(name)
+            self._stack.append(Property(node, node.prefix + own, "", line, done=False))
             return
-        if draft.kind is not None and self.header_given:
-            raise _invalid("an element of the header after the differences", line)
-        self._grow(draft, _VALUE_CHARS)
-        resource = parse_type = None
-        if attributes:
-            resource = next((attributes[key] for key in _RESOURCE if key in attributes), None)
-            parse_type = next((attributes[key] for key in _PARSE_TYPE if key in attributes), None)
+        resource = _first(attributes, _RESOURCE)
+        parse_type = _first(attributes, _PARSE_TYPE)
         if resource is not None:
-            self._grow(draft, len(resource))
+            draft.size += len(resource)
+            if draft.size > self._most:
+                raise self._too_large(draft)
             self._resource(node, name, resource)
-            self._stack.append(_Property(node, "", "", line, done=True))
+            self._stack.append(Property(node, "", "", line, done=True))
         elif parse_type == "Resource":
             self._stack.append(self._compound(node, node.prefix + self._name(name), "", line))
         elif parse_type in (None, "Literal", "Statements"):
-            qualifier = _qualifier(attributes) if attributes else ""
             own = node.prefix + self._name(name)
-            self._stack.append(_Property(node, own, qualifier, line, done=False))
+            self._stack.append(Property(node, own, _qualifier(attributes), line, done=False))
         else:
             raise _invalid(f"parseType {parse_type} is not read here", line)
 
-    def _resource(self, node: _Node, name: str, resource: str) -> None:
+    def _resource(self, node: Node, name: str, resource: str) -> None:
         draft = node.draft
         if name == _TYPE and not draft.cls and draft.kind is None:
             draft.cls = self._name("}".join(parted(resource)))
             return
-        literal = literal_of(resource) if draft.kind is None else None
-        if literal is None:
-            key = node.prefix + self._name(name)
-            draft.references.setdefault(key, []).append(key_of(resource))
-            return
         key = node.prefix + self._name(name)
-        draft.enumerations.setdefault(key, []).append(self._name("}".join(literal)))
+        literal = self._literals.get(resource)
+        if literal is None or draft.kind is not None:
+            parts = literal_of(resource) if draft.kind is None else None
+            if parts is None:
+                add(draft.references, key, key_of(resource))
+                return
+            literal = self._name("}".join(parts))
+            if len(self._literals) < _LITERALS_REMEMBERED:
+                self._literals[resource] = literal
+        add(draft.enumerations, key, literal)
 
     def _start_nested(
-        self, owner: _Property, name: str, attributes: dict[str, str], line: int
+        self, owner: Property, name: str, attributes: dict[str, str], line: int
     ) -> None:
         if owner.done or "".join(owner.text).strip():
             raise _invalid("an element inside of a value", line)
@@ -339,17 +283,15 @@ class _Reader:
             self._said_in_attributes(node, attributes, line)
 
     @staticmethod
-    def _compound(node: _Node, path: str, cls: str, line: int) -> _Node:
+    def _compound(node: Node, path: str, cls: str, line: int) -> Node:
         if path in node.draft.paths:
             raise _invalid("a second compound of one attribute", line)
         node.draft.paths.add(path)
-        return _Node(node.draft, f"{path}/{cls}/")
+        return Node(node.draft, f"{path}/{cls}/")
 
-    def _grow(self, draft: _Draft, chars: int) -> None:
-        draft.size += chars
-        if draft.size > self._most:
-            detail = f"an object of more than {self._most} characters"
-            raise MessageError.of("message_too_large", detail, line=draft.line)
+    def _too_large(self, draft: Draft) -> MessageError:
+        detail = f"an object of more than {self._most} characters"
+        return MessageError.of("message_too_large", detail, line=draft.line)
 
     # --- names and the header ---------------------------------------------------------------
 
@@ -384,6 +326,11 @@ class _Reader:
             done.references,
             draft.line,
         )
+
+
+def _first(attributes: dict[str, str], names: tuple[str, str]) -> str | None:
+    found = attributes.get(names[0])
+    return attributes.get(names[1]) if found is None else found
 
 
 def _qualifier(attributes: dict[str, str]) -> str:

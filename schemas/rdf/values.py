@@ -27,4 +27,8 @@ _PATTERNS: Final[Mapping[str, re.Pattern[str]]] = {
 def is_valid(primitive: str, text: str) -> bool:
     """Whether the text, without white space around it, is a literal of the primitive type."""
     pattern = _PATTERNS.get(primitive)
-    return pattern is None or pattern.fullmatch(text.strip()) is not None
+    return (
+        pattern is None
+        or pattern.fullmatch(text) is not None
+        or pattern.fullmatch(text.strip()) is not None
+    )

@@ -42,6 +42,8 @@ _SHOWN_OF_EACH: Final = 10
 _NOTICES: Final = {
     Notice.EXTERNAL: "an object that lives in another model",
     Notice.EXTENSION: "a name that is not of the CIM itself: kept, not checked",
+    Notice.LACKING: "something that the CIM demands, and no profile of the document does",
+    Notice.IRREGULAR: "written as the CIM does not have it: kept as it is",
 }
 
 

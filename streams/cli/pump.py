@@ -21,6 +21,7 @@ from typing import Final
 from connectors.files.client import Content, Found, Reading, read_stream, walk
 from connectors.files.mapping import shown, to_record
 from connectors.inbound import REFUSED_HEAD_BYTES, Admitted
+from connectors.models import room
 from connectors.trace import new_traceparent
 from streams.cli.receipts import OnReceipt, Receipt
 from streams.engine.kafka import KafkaSettings
@@ -66,6 +67,7 @@ def send_paths(
     on_receipt: OnReceipt,
     *,
     timeout_s: float,
+    verb: str = "",
 ) -> None:
     """Send every message that `paths` lead to.
 
@@ -76,6 +78,7 @@ def send_paths(
         kafka: The cluster.
         on_receipt: Told of each message, in the order of the broker's answers.
         timeout_s: Seconds a message may wait for the broker's answer.
+        verb: Of the messages that network models are wrapped in; "" follows their headers.
     """
     waiting: deque[Receipt] = deque()
 
@@ -90,7 +93,7 @@ def send_paths(
     sender = Sender(kafka, timeout_s=timeout_s)
     for piece in pieces(paths, waiting.append):
         try:
-            content = _read(piece, catalogue.message_bytes_max)
+            content = _read(piece, catalogue.bytes_max(interface))
         except OSError as error:
             waiting.append(Receipt(piece.shown, failure=f"cannot be read: {error.strerror}"))
         else:
@@ -101,6 +104,7 @@ def send_paths(
                 received_ms=time.time_ns() // 1_000_000,
                 origin=piece.shown,
                 traceparent=new_traceparent(),
+                verb=verb,
             )
             output = Output(message.topic, message.key, message.value, message.headers)
             sender.send(output, partial(report, piece.shown, message))
@@ -121,17 +125,19 @@ def _in_folder(folder: Path, on_receipt: OnReceipt) -> Iterator[Piece]:
 
 
 def _read(piece: Piece, bytes_max: int) -> Content:
-    """The bytes of one message, no more of them in memory than `bytes_max` and a chunk.
+    """The bytes of one message, no more of them in memory than may enter and a chunk.
 
     Raises:
         OSError: they cannot be read, or changed meanwhile.
     """
     if piece.where is None:
-        return read_stream(sys.stdin.buffer, bytes_max=bytes_max, head_bytes=REFUSED_HEAD_BYTES)
+        return read_stream(
+            sys.stdin.buffer, bytes_max=bytes_max, head_bytes=REFUSED_HEAD_BYTES, room=room
+        )
     if isinstance(piece.where, Path):
         with piece.where.open("rb") as file:
-            return read_stream(file, bytes_max=bytes_max, head_bytes=REFUSED_HEAD_BYTES)
-    reading = Reading(piece.where, bytes_max=bytes_max, head_bytes=REFUSED_HEAD_BYTES)
+            return read_stream(file, bytes_max=bytes_max, head_bytes=REFUSED_HEAD_BYTES, room=room)
+    reading = Reading(piece.where, bytes_max=bytes_max, head_bytes=REFUSED_HEAD_BYTES, room=room)
     with closing(reading):
         while not reading.step():
             pass

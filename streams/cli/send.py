@@ -11,7 +11,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -56,6 +56,12 @@ AfterCommit = Annotated[
 SettleSeconds = Annotated[
     float, typer.Option("--settle-s", min=0, help="With --watch: seconds a file must lie still.")
 ]
+ModelVerb = Annotated[
+    Literal["create", "change", "delete", "created", "changed", "deleted"] | None,
+    typer.Option(
+        "--verb", help="Of network models (RDF/XML files); without, what their headers say."
+    ),
+]
 TimeoutSeconds = Annotated[
     float,
     typer.Option("--timeout-s", min=1, help="Seconds a message may wait for the broker's answer."),
@@ -71,6 +77,7 @@ def send(
     after: AfterCommit = After.KEEP,
     settle_s: SettleSeconds = 1.0,
     timeout_s: TimeoutSeconds = 60.0,
+    verb: ModelVerb = None,
     output: OutputForm = Form.TABLE,
     bootstrap: Bootstrap = None,
     config: ConfigFile = None,
@@ -81,6 +88,9 @@ def send(
     What a message says is judged behind the inbound topic (see `cimstream dlq list`); only
     one that is too large never gets there, and its receipt says so. What took effect takes
     effect once: sending it again changes nothing in the event log.
+
+    A file that is a network model (CIM RDF/XML) is wrapped in a message of NetworkDataSet: one
+    that supersedes another, or a difference, as a change, any other as a create.
 
     With --watch, what appears in a folder is sent as it comes, each file exactly once even if
     this process is killed, until it is ended.
@@ -100,7 +110,7 @@ def send(
                     "settle_s": settle_s}  # fmt: skip
         _watch(aim, _name(name), settings, receipts)
         return
-    _send_all(aim, paths, interface, receipts, timeout_s)
+    _send_all(aim, paths, interface, receipts, timeout_s, verb or "")
     sys.stdout.flush()
     Console(stderr=True).print(receipts.summary(), highlight=False)
     if receipts.failed:
@@ -108,7 +118,12 @@ def send(
 
 
 def _send_all(
-    aim: Target, paths: list[str], interface: str, receipts: Receipts, timeout_s: float
+    aim: Target,
+    paths: list[str],
+    interface: str,
+    receipts: Receipts,
+    timeout_s: float,
+    verb: str,
 ) -> None:
     """With a progress bar where a person looks on."""
     missing = [path for path in paths if path != STDIN and not Path(path).exists()]
@@ -137,7 +152,15 @@ def _send_all(
 
         one_terminal = shown and sys.stdout.isatty()
         with receipts.sharing(bar.console) if one_terminal else nullcontext():
-            send_paths(paths, interface, aim.catalogue, aim.kafka, printed, timeout_s=timeout_s)
+            send_paths(
+                paths,
+                interface,
+                aim.catalogue,
+                aim.kafka,
+                printed,
+                timeout_s=timeout_s,
+                verb=verb,
+            )
 
 
 def _check_topics(aim: Target, interface: str) -> None:

@@ -13,14 +13,14 @@ Invariant: a record that failed left no write, no count and no output of its own
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from streams.engine.errors import EngineError, FatalError, RefusedError
 from streams.engine.events import RecordRejected, Telemetry
 from streams.engine.ports import Origin, Produce, Reader, Values
 from streams.engine.processor import Context, Processor
-from streams.engine.record import Record, TopicPartition
+from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.task import Task
 
 # A refused record is rejected with its value, then without it; refused once more, it is
@@ -93,12 +93,25 @@ class Execution:
                 raise
             except Exception as error:  # noqa: BLE001 - a poison record must not stop the line
                 context = self._failed(task, record, error)
+        count = len(context.outputs)
         for output in context.outputs:
             self._log.produce(output, origin)
+        for output in self._made(context, origin):
+            self._log.produce(output, origin)
+            count += 1
         context.accept()
         task.position = record.offset + 1
         task.time_ms = max(task.time_ms, record.timestamp_ms)
-        return len(context.outputs)
+        return count
+
+    @staticmethod
+    def _made(context: Context, origin: Origin) -> Iterator[Output]:
+        """The outputs that are made one by one; where that fails, the transaction has to go."""
+        try:
+            for outputs in context.later:
+                yield from outputs
+        except Exception as error:
+            raise RefusedError([origin], type(error).__name__, local=True) from error
 
     def refused(self, error: RefusedError, *, records: int) -> None:
         """The transaction was lost with `records` complete in it: find the guilty ones."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streams.engine.record import Record
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -35,6 +37,16 @@ class OpenTransaction:
     records: int = 0
     outputs: int = 0
     bytes: int = 0
+
+    def add(self, record: Record, outputs: int) -> None:
+        """A record was run and has led to so many outputs."""
+        self.records += 1
+        self.outputs += outputs
+        self.bytes += len(record.value or b"")
+
+    def aged(self, limits: Limits, now: float) -> bool:
+        """Whether it is so old that it must not take on another record."""
+        return now - self.opened_at >= limits.transaction_s_max
 
     def full(self, limits: Limits, now: float) -> bool:
         """Whether it is old or large enough to be committed."""

@@ -142,8 +142,12 @@ class Transactions(Produce, Protocol):
 
     transactional_id: str
 
-    def begin(self) -> None:
-        """Start a transaction. Raises TransientError: the broker did not answer."""
+    def begin(self, *, long: bool = False) -> None:
+        """Start a transaction; a `long` one may stay open for longer before the broker ends it.
+
+        Raises:
+            TransientError: the broker did not answer.
+        """
 
     def send_offsets(self, offsets: Mapping[TopicPartition, Position], group: object) -> None:
         """Bind next input offsets, each with its note, to the transaction."""

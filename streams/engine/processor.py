@@ -7,7 +7,7 @@ has no clock, no randomness, no I/O but what the context offers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -61,6 +61,12 @@ class Processor(Protocol[P]):
     name: str
     inputs: Mapping[str, tuple[StoreSpec, ...]]
 
+    def heavy(self, record: Record) -> bool:
+        """Whether the record may take longer than a transaction otherwise lasts; at a glance.
+
+        It is prepared while no transaction is open, and has a long one to itself.
+        """
+
     def prepare(self, records: Sequence[Record]) -> Sequence[P]:
         """Work on many records that needs no state: parsing, validating. Total and pure.
 
@@ -101,7 +107,16 @@ class Context:
     the transaction, then the local state.
     """
 
-    __slots__ = ("_buffer", "_counts", "_reader", "_state", "_stores", "_writes", "outputs")
+    __slots__ = (
+        "_buffer",
+        "_counts",
+        "_reader",
+        "_state",
+        "_stores",
+        "_writes",
+        "later",
+        "outputs",
+    )
 
     def __init__(
         self, stores: Mapping[str, TopicPartition], buffer: Buffer, state: Values, reader: Reader
@@ -111,8 +126,9 @@ class Context:
         self._state = state
         self._reader = reader
         self._writes: dict[TopicPartition, dict[bytes, bytes | None]] = {}
-        self._counts: list[tuple[str, ...]] = []
+        self._counts: Counter[tuple[str, ...]] = Counter()
         self.outputs: list[Output] = []
+        self.later: list[Iterable[Output]] = []
 
     def get(self, store: str, key: bytes) -> bytes | None:
         """Present value of `key`, None where there is none."""
@@ -135,9 +151,17 @@ class Context:
         """Produce `output` in the transaction, after those emitted before."""
         self.outputs.append(output)
 
-    def count(self, *key: str) -> None:
-        """Count one; exact, because it is committed with the record."""
-        self._counts.append(key)
+    def emit_later(self, outputs: Iterable[Output]) -> None:
+        """Produce these behind those of `emit`, each made only when its turn comes.
+
+        So a hundred thousand of them are never in memory together. Making them is a function of
+        what the processor holds already: it asks nothing of the context.
+        """
+        self.later.append(outputs)
+
+    def count(self, *key: str, times: int = 1) -> None:
+        """Count one, or more; exact, because it is committed with the record."""
+        self._counts[key] += times
 
     def read_back(self, topic: str, partition: int, offset: int) -> Record | None:
         """An earlier record of a log, None where retention has removed it.
@@ -151,6 +175,4 @@ class Context:
         """Merge the record's writes and counts into its task's buffer (engine only)."""
         for partition, written in self._writes.items():
             self._buffer.writes.setdefault(partition, {}).update(written)
-        counts = self._buffer.counts
-        for key in self._counts:
-            counts[key] += 1
+        self._buffer.counts.update(self._counts)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 
 from streams.engine.commit import commit
 from streams.engine.errors import (
@@ -192,17 +193,21 @@ class Worker:
 
     def _process(self, records: Sequence[Record]) -> None:
         due = [(task, record) for record in records if (task := self._due(record)) is not None]
-        if not due:
-            return
+        for heavy, group in groupby(due, lambda one: self._processor.heavy(one[1])):
+            for part in ([one] for one in group) if heavy else (list(group),):
+                self._run(part, long=heavy)
+
+    def _run(self, due: Sequence[tuple[Task, Record]], *, long: bool) -> None:
+        """What is long ages no transaction while it is prepared, and has one to itself."""
+        if long:
+            self._commit()
         prepared = self._execution.prepare([record for _, record in due])
         for (task, record), parsed in zip(due, prepared, strict=True):
             if record.offset < task.position:
                 continue  # handed out again
-            open_ = self._open()
-            open_.outputs += self._execution.run(task, record, parsed)
-            open_.records += 1
-            open_.bytes += len(record.value or b"")
-            if self._clock.monotonic() - open_.opened_at >= self._limits.transaction_s_max:
+            open_ = self._open(long=long)
+            open_.add(record, self._execution.run(task, record, parsed))
+            if long or open_.aged(self._limits, self._clock.monotonic()):
                 self._commit()
 
     def _due(self, record: Record) -> Task | None:
@@ -210,10 +215,10 @@ class Worker:
         task = self._tasks.get(record.source)
         return None if task is None or task.phase is not Phase.RUNNING else task
 
-    def _open(self) -> OpenTransaction:
+    def _open(self, *, long: bool = False) -> OpenTransaction:
         """The open transaction, begun where there is none."""
         if self._transaction is None:
-            self._log.begin()
+            self._log.begin(long=long)
             self._transaction = OpenTransaction(self._clock.monotonic())
         return self._transaction
 

@@ -57,4 +57,4 @@ class Deduplication:
         return None if same else Problem("identity_conflict", f"the first one is {where}")
 
     def _content(self, data: bytes) -> bytes:
-        return content_digest(read(data, self._limits))
+        return content_digest(read(data, self._limits), self._limits)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Final
@@ -34,7 +34,7 @@ from schemas.envelope import (
 from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import CODES, Problem
 from schemas.identity import Identity
-from schemas.profiles import RejectedObject, Rest
+from schemas.profiles import Item, RejectedObject, Rest
 from schemas.times import from_epoch_ms
 from schemas.xml import XmlLimits, parse
 from streams.engine.record import Headers, Output, Record
@@ -55,8 +55,10 @@ SENDER: Final = "cimstream"
 _REPLY_IDS: Final = uuid.UUID("6b1f7c1e-6a55-5d0e-9c9b-2f2d3f0f7a10")
 
 
-def events(record: Record, message: Understood, catalogue: Catalogue) -> Iterator[Output]:
-    """The canonical events of a message, in its order, each with where it came from."""
+def events(
+    record: Record, message: Understood, items: Iterable[Item], catalogue: Catalogue
+) -> Iterator[Output]:
+    """The canonical events of a message, in order of `items`, each with where it came from."""
     header, identity = message.header, message.identity
     common: Headers = (
         ("content-type", b"application/avro"),
@@ -69,7 +71,7 @@ def events(record: Record, message: Understood, catalogue: Catalogue) -> Iterato
         ("traceparent", _traceparent(record, identity.key)),
     )
     kinds: dict[tuple[str, str], tuple[str, bytes, Headers]] = {}
-    for index, item in enumerate(message.items):
+    for index, item in enumerate(items):
         verb = item.verb or header.verb
         kind = kinds.get((item.noun, verb))
         if kind is None:
@@ -101,17 +103,24 @@ def accepted(record: Record, message: Understood) -> Output:
     )
 
 
-def accepted_reply(record: Record, message: Understood, objects: Sequence[ObjectId] = ()) -> bytes:
+def accepted_reply(
+    record: Record,
+    message: Understood,
+    objects: Sequence[ObjectId] = (),
+    told: Sequence[str] = (),
+) -> bytes:
     """The ResponseMessage for a message that took effect, in whole or in part.
 
-    `objects` are those that it has made or changed.
+    `objects` are those that it has made or changed; `told` is what its sender should know.
     """
     if message.rejected:
         result, first = "PARTIAL", ReplyError("0.2", "INFORM", "partial, nothing more follows")
     else:
         result, first = "OK", ReplyError("0.0", "INFORM", "no errors")
     key = message.identity.key
-    return _reply(message.header, record, key, result, (first,), message.rejected, objects)
+    more = (ReplyError("0.0", "INFORM", one) for one in told[: REPLY_ERRORS_MAX - 1])
+    errors = (first, *more)
+    return _reply(message.header, record, key, result, errors, message.rejected, objects)
 
 
 def failed_reply(

@@ -29,6 +29,10 @@ class Pipeline:
             topic: processor.inputs[topic] for topic, processor in self._of.items()
         }
 
+    def heavy(self, record: Record) -> bool:
+        """As the record's processor."""
+        return self._of[record.topic].heavy(record)
+
     def prepare(self, records: Sequence[Record]) -> Sequence[object]:
         """As each record's processor, in the records' order."""
         return [self._of[record.topic].prepare([record])[0] for record in records]

@@ -24,6 +24,7 @@ from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import MessageError, Problem
 from schemas.identity import Identity, identify
 from schemas.profiles import (
+    DOCUMENTS,
     Allowance,
     DeclaredProfile,
     Item,
@@ -54,7 +55,7 @@ class Understood:
     """A message that may take effect, with what it would put on which noun's log.
 
     The objects that are not good are `rejected` one by one, and beyond the allowance the `rest`
-    of them together.
+    of them together. `packed` is the gzip stream of a document that came Compressed.
     """
 
     header: Header
@@ -65,18 +66,21 @@ class Understood:
     rejected: list[RejectedObject] = field(default_factory=list)
     rest: Rest = field(default_factory=Rest)
     atomic: bool = False
+    packed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
     """A message that cannot be accepted as a whole, and why.
 
-    `header` is there as far as it could be read; `pattern` where that told enough.
+    `header` is there as far as it could be read; `pattern` where that told enough. `more` counts
+    problems beyond those that are named.
     """
 
     problems: tuple[Problem, ...]
     header: Header | None = None
     pattern: Pattern | None = None
+    more: int = 0
 
 
 class Understanding:
@@ -86,7 +90,7 @@ class Understanding:
         self._catalogue = catalogue
         self._interface = interface
         self._contexts = {naming.PRODUCTION, *catalogue.contexts}
-        self._limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
+        self._limits = XmlLimits(bytes_max=catalogue.bytes_max(interface))
 
     def understand(self, data: bytes | None) -> Understood | Refused:
         """What the message says; total: every fault becomes a `Refused`."""
@@ -120,14 +124,26 @@ class Understanding:
         noun = self._admit(message.header)
         for operation in () if message.operation_set is None else message.operation_set.operations:
             self._admit_operation(operation, message.kind, noun)
-        reader = profile(noun.profile or "")
-        outcome, atomic = _objects(
-            message, message.header.verb, reader, register=noun.kind == "register"
-        )
+        if message.operation_set is not None and noun.profile in DOCUMENTS:
+            path = "/*/Payload/OperationSet"
+            raise MessageError.of("payload_mismatch", "a document is no operation", xpath=path)
+        if message.packed:
+            _check_document(noun)
+            outcome, atomic = Outcome(), False
+        else:
+            outcome, atomic = _objects(
+                message,
+                message.header.verb,
+                profile(noun.profile or ""),
+                register=noun.kind == "register",
+            )
         if noun.kind == "register" and outcome.objects > REGISTER_OBJECTS_MAX:
             detail = f"it has {outcome.objects}, the limit is {REGISTER_OBJECTS_MAX}"
             raise MessageError(Problem("too_many_objects", detail, "/*/Payload"))
-        return self._understood(message.kind, message.header, noun, data, outcome, atomic=atomic)
+        understood = self._understood(
+            message.kind, message.header, noun, data, outcome, atomic=atomic
+        )
+        return replace(understood, packed=message.packed) if message.packed else understood
 
     def _understood(
         self, kind: Kind, header: Header, noun: Noun, data: bytes, outcome: Outcome, *, atomic: bool
@@ -206,6 +222,13 @@ class Understanding:
             header.reply_address,
             header.destination,
         )
+
+
+def _check_document(noun: Noun) -> None:
+    """Raises MessageError: `payload_format_unknown`: the noun's payload is no document."""
+    if noun.profile not in DOCUMENTS:
+        path = "/*/Payload/Format"
+        raise MessageError.of("payload_format_unknown", "the noun is no document", xpath=path)
 
 
 def _objects(

@@ -153,7 +153,7 @@ def make_plan(
     for record in records:
         at = partitions.setdefault(record.source, record.source)
         place = Place(at, record.offset)
-        reason = why_not(record, catalogue)
+        reason = why_not(record, catalogue, interfaces[record.topic])
         if reason is not None:
             plan.leave_out(reason, place)
             continue
@@ -172,16 +172,16 @@ def make_plan(
     return plan
 
 
-def why_not(record: Record, catalogue: Catalogue) -> LeftOut | None:
+def why_not(record: Record, catalogue: Catalogue, interface: str) -> LeftOut | None:
     """Why this rejection may not enter again by what it holds; None if it may. Pure."""
     told, value = headers(record), record.value or b""
     if not _whole(value, told):
         return LeftOut.INCOMPLETE
-    if len(value) > catalogue.message_bytes_max:
+    if len(value) > catalogue.bytes_max(interface):
         return LeftOut.TOO_LARGE
     if told.get("cimstream_code", "") in _SETTLED:
         return LeftOut.SETTLED
-    limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
+    limits = XmlLimits(bytes_max=catalogue.bytes_max(interface))
     asked = {
         (told.get("ce_noun", ""), told.get("ce_verb", "").lower()),
         *_asked(value, limits),

@@ -49,7 +49,15 @@ class Kafka(_Section):
         default=10_000,
         ge=5_000,
         le=60_000,
-        description="ms; how long a dead slot's open transaction holds readers back at most",
+        description="ms; how long an open transaction that nobody ends holds readers back",
+    )
+    long_transaction_timeout_ms: int = Field(
+        default=60_000,
+        ge=30_000,
+        le=900_000,
+        description="ms; the same for the transaction of a large network model, which may have "
+        "4,000 objects per second of it, at most 250,000; not above the broker's "
+        "transaction.max.timeout.ms",
     )
     session_timeout_ms: int | None = Field(
         default=None,

@@ -20,7 +20,7 @@ from streams.engine.rocks import RocksState
 from streams.engine.worker import Limits, Worker
 from streams.processors.intake import Intake
 from streams.processors.pipeline import Pipeline
-from streams.processors.registers import Registers
+from streams.processors.registers import MODEL_OBJECTS_MAX, Registers
 from streams.runtime.settings import Settings
 from topics import Catalogue
 
@@ -28,6 +28,10 @@ from topics import Catalogue
 SESSION_TIMEOUT_MS: Final = 6_000
 # Six heartbeats: one that is late on a busy machine is not taken for a death.
 _SESSION_TIMEOUT_MIN_MS: Final = 2_000
+
+
+# A third of what was measured on two cores with much other work on them (ADR 0015).
+_MODEL_OBJECTS_PER_S: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +77,27 @@ def kafka_settings(settings: Settings, bootstrap: str, catalogue: Catalogue) -> 
         bootstrap,
         message_bytes_max=catalogue.message_bytes_max,
         transaction_timeout_ms=kafka.transaction_timeout_ms,
+        long_transaction_timeout_ms=kafka.long_transaction_timeout_ms,
         session_timeout_ms=kafka.session_timeout_ms or SESSION_TIMEOUT_MS,
         request_timeout_s=kafka.request_timeout_s,
         extra=kafka.properties,
     )
 
 
+def model_objects_max(long_transaction_timeout_ms: int) -> int:
+    """How many objects a version of a model may have, to be written before its transaction ends.
+
+    All that are written are in one transaction (ADR 0015); one that outlives its time-out would be
+    tried again for ever.
+    """
+    return min(MODEL_OBJECTS_MAX, long_transaction_timeout_ms * _MODEL_OBJECTS_PER_S // 1000)
+
+
 def make_worker(plan: WorkerPlan, slot: int, telemetry: Telemetry) -> Worker:
     """The worker of one slot, ready to run."""
     intake = Intake(plan.catalogue, plan.interfaces)
-    registers = Registers(plan.catalogue, plan.interfaces)
+    objects_max = model_objects_max(plan.kafka.long_transaction_timeout_ms)
+    registers = Registers(plan.catalogue, plan.interfaces, objects_max)
     processor = Pipeline([cast(Processor[object], intake), cast(Processor[object], registers)])
     member = f"{processor.name}-{slot}"
     return Worker(

@@ -31,6 +31,8 @@ from tests.integration.engine import rig
 
 # What is waited for comes within milliseconds; this only ends what would never come.
 PATIENCE_S = 60.0
+# transaction.abort.timed.out.transaction.cleanup.interval.ms of a broker, and a little.
+_BROKER_LOOKS_S = 11.0
 
 
 class Subject(Protocol):
@@ -71,6 +73,9 @@ class Subject(Protocol):
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Let time pass until it holds."""
+
+    def pass_transaction(self) -> None:
+        """Let more time pass than an ordinary transaction may be open, and the broker look."""
 
     def pass_session(self, but: Callable[[], object]) -> None:
         """Let more time pass than a member may be silent; who is not `but` is."""
@@ -131,6 +136,9 @@ class FakeSubject:
                 return
             self.cluster.wait(0.1)
         raise AssertionError("it never came true")
+
+    def pass_transaction(self) -> None:
+        self.cluster.wait(self.cluster.transaction_timeout_s + 1)
 
     def pass_session(self, but: Callable[[], object]) -> None:
         for _ in range(int(self.cluster.session_timeout_s * 2)):
@@ -213,6 +221,9 @@ class RealSubject:
         while not condition():
             assert time.monotonic() < deadline, "it never came true"
             time.sleep(0.01)
+
+    def pass_transaction(self) -> None:
+        time.sleep(self._settings.transaction_timeout_ms / 1000 + _BROKER_LOOKS_S)
 
     def pass_session(self, but: Callable[[], object]) -> None:
         deadline = time.monotonic() + self._settings.session_timeout_ms / 1000 + 4

@@ -242,6 +242,30 @@ def test_what_is_not_pinned_goes_where_its_key_belongs(cluster: Subject) -> None
         assert record.partition == murmur2_partition(record.key or b"", 5)
 
 
+def test_a_long_transaction_outlives_an_ordinary_one_and_the_next_is_ordinary_again(
+    cluster: Subject,
+) -> None:
+    topic, beside = cluster.topic(2), cluster.topic()
+    log, other = cluster.transactions("long"), cluster.transactions("ordinary")
+    log.begin(long=True)
+    put(log, topic, b"long")
+    other.begin()
+    put(other, beside, b"never")
+    cluster.until(lambda: cluster.visible(beside, committed=False) != [])
+    cluster.pass_transaction()
+    with pytest.raises(FatalError):
+        other.commit()
+    log.commit()
+    cluster.until(lambda: keys(cluster.visible(topic)) == [b"long"])
+    log.begin()
+    put(log, topic, b"never", partition=1)
+    cluster.until(lambda: len(cluster.visible(topic, committed=False)) == 2)
+    cluster.pass_transaction()
+    with pytest.raises(FatalError):
+        log.commit()
+    assert keys(cluster.visible(topic)) == [b"long"]
+
+
 def test_clearing_an_id_ends_what_it_left_open_and_fences_it(cluster: Subject) -> None:
     topic, dead, heir = cluster.topic(), cluster.transactions("dead"), cluster.transactions("heir")
     dead.begin()

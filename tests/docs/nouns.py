@@ -48,7 +48,6 @@ def _declared(noun: Noun) -> Iterator[str]:
         ("log", code(naming.noun_log(noun.home, noun.name))),
         ("schema", f"{code(profile.schema)}, {noun.kind}"),
         *([("also sent as", ", ".join(map(code, noun.aliases)))] if noun.aliases else []),
-        ("namespaces", ", ".join(map(code, profile.namespaces))),
         ("namespaces", _namespaces(profile.namespaces)),
         ("needed to create", ", ".join(map(code, profile.required)) or "an identity"),
     ]
@@ -76,6 +75,12 @@ def _written(noun: Noun) -> Iterator[str]:
     yield table(("", ""), rows)
     yield "The event:"
     yield table(("field", "type", "", "meaning"), list(_avro(schema, "")))
+    if noun.profile in profiles.DOCUMENTS:
+        yield (
+            "The payload is one RDF/XML document. Its classes, and what may be said of them: "
+            "[schemas/rdf](../../../schemas/rdf)."
+        )
+        return
     xsd = source(PROFILES_FOLDER / (noun.profile or "") / "profile.xsd")
     for element in xsd.iterchildren(f"{XS}element"):
         name = element.get("name", "")

@@ -27,7 +27,11 @@ class Cluster:
     """Topics, producers, groups. One thread; every call is a request and its answer."""
 
     def __init__(
-        self, *, session_timeout_s: float = 6.0, transaction_timeout_s: float = 10.0
+        self,
+        *,
+        session_timeout_s: float = 6.0,
+        transaction_timeout_s: float = 10.0,
+        long_transaction_timeout_s: float = 60.0,
     ) -> None:
         self.logs: dict[TopicPartition, Log] = {}
         self.topic_ids: dict[str, str] = {}
@@ -35,6 +39,7 @@ class Cluster:
         self._topics = 0
         self.session_timeout_s = session_timeout_s
         self.transaction_timeout_s = transaction_timeout_s
+        self.long_transaction_timeout_s = long_transaction_timeout_s
         self.fault: Faults = no_fault
         self.refuses: Callable[[Output], bool] = lambda _: False
         self.markers_wait: Callable[[], bool] = lambda: False

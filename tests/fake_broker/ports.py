@@ -44,6 +44,7 @@ class FakeTransactions:
         self._registered = False
         self._produced: list[tuple[Output, Origin | None]] = []
         self._delivered: dict[TopicPartition, Delivered] = {}
+        self._long = False
         self.resets = 0
         self.calls: list[str] = []
 
@@ -52,16 +53,23 @@ class FakeTransactions:
         """What was produced since the last `begin`."""
         return [output for output, _ in self._produced]
 
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, as far as this producer knows."""
+        return self._in_transaction
+
     def reset(self) -> None:
         """InitProducerId; the producer before is of no use from now on."""
         self.close()
         self._call("reset")
-        timeout_s = self._cluster.transaction_timeout_s
-        self._epoch = self._cluster.coordinator.initialise(self.transactional_id, timeout_s)
+        self._epoch = self._cluster.coordinator.initialise(self.transactional_id, self._life_s())
         self.resets += 1
 
-    def begin(self) -> None:
+    def begin(self, *, long: bool = False) -> None:
         self._require(open_=False)
+        if self._long != long:
+            self._long = long
+            self.reset()
         self._call("begin")
         self._produced, self._delivered, self._in_transaction = [], {}, True
         self._added, self._begun_s = set(), self._cluster.now_s
@@ -147,9 +155,13 @@ class FakeTransactions:
         try:
             yield
         except FencedError as error:
-            if self._cluster.now_s - self._begun_s > self._cluster.transaction_timeout_s:
+            if self._cluster.now_s - self._begun_s > self._life_s():
                 raise FatalError("the transaction was open for too long") from error
             raise
+
+    def _life_s(self) -> float:
+        cluster = self._cluster
+        return cluster.long_transaction_timeout_s if self._long else cluster.transaction_timeout_s
 
     def _partition(self, output: Output) -> int:
         if output.partition is not None:

@@ -111,7 +111,7 @@ class Edge:
         admitted = admit(data, interface, self.catalogue, received_ms=NOW_MS)
         if admitted.code:
             _require(admitted.code == "message_too_large", f"refused with {admitted.code}")
-            _require(len(data) > self.catalogue.message_bytes_max, "a small one is too large")
+            _require(len(data) > self.catalogue.bytes_max(interface), "a small one is too large")
             return None
         _require(admitted.value == data, "admission changed the bytes")
         count = self.catalogue.interfaces[interface].partitions["inbound"]

@@ -150,7 +150,9 @@ def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
 def _interface(table: Table) -> Interface:
     table.only("interface", "noun")
     entry = table.table("interface")
-    entry.only("id", "title", "abbreviation", "protocols", "partitions")
+    entry.only(
+        "id", "title", "abbreviation", "protocols", "partitions", "message_bytes_max"
+    )  # fmt: skip
     partitions = entry.table("partitions")
     partitions.only(*_STANDING)
     return Interface(
@@ -162,6 +164,9 @@ def _interface(table: Table) -> Interface:
         partitions=MappingProxyType(
             {name: partitions.integer(name, 1, _PARTITIONS_MAX) for name in _STANDING}
         ),
+        message_bytes_max=entry.integer("message_bytes_max", 1024, _BYTES_MAX)
+        if entry.has("message_bytes_max")
+        else None,
     )
 
 

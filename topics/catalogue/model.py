@@ -66,6 +66,7 @@ class Interface:
     `accepts` gives for every noun that may enter here the verbs it may enter with, those of
     planned nouns included: ask `Catalogue.refusal` whether a message may pass today.
     `partitions` is keyed by the four standing topics: inbound, accepted, outbound, rejected.
+    `message_bytes_max` is None where messages may be as large as everywhere.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Interface:
     protocols: tuple[str, ...]
     accepts: Mapping[str, frozenset[str]]
     partitions: Mapping[str, int]
+    message_bytes_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +182,13 @@ class Catalogue:
 
     @property
     def message_bytes_max(self) -> int:
-        """Largest message, in uncompressed bytes."""
-        return self.sizing.message_bytes_max
+        """Largest message of any interface, in uncompressed bytes."""
+        return max(map(self.bytes_max, self.interfaces))
+
+    def bytes_max(self, interface: str) -> int:
+        """Largest message of an interface, in uncompressed bytes."""
+        found = self.interfaces.get(interface)
+        return (found and found.message_bytes_max) or self.sizing.message_bytes_max
 
     @property
     def dedup_horizon_ms(self) -> int:

@@ -51,7 +51,7 @@ def topic_specs(
     """
     specs: list[TopicSpec] = []
     for interface in interfaces.values():
-        specs += _standing(interface, sizing)
+        specs += _standing(interface, _sized(interface, sizing))
         specs += _intake_changelogs(interface, sizing)
         specs += _register_changelogs(interface, sizing)
     for noun in nouns.values():
@@ -72,6 +72,12 @@ def _kept(retention_ms: int, value_bytes_max: int) -> dict[str, str]:
         "message.timestamp.type": "LogAppendTime",
         "retention.ms": str(retention_ms),
     }
+
+
+def _sized(interface: Interface, sizing: Sizing) -> Sizing:
+    """The sizing with what the interface has of its own."""
+    own = interface.message_bytes_max
+    return sizing if own is None else replace(sizing, message_bytes_max=own)
 
 
 def _behind_intake(sizing: Sizing) -> int:
@@ -181,7 +187,7 @@ def _parallel(
     homes = {noun.home for noun in live}
     for interface in interfaces:
         if interface.id in homes:
-            for spec in _standing(interface, sizing):
+            for spec in _standing(interface, _sized(interface, sizing)):
                 if spec.purpose == "outbound":
                     yield _beside(spec, naming.outbound(interface.id, context), context)
                 elif spec.purpose == "rejected":

@@ -64,6 +64,10 @@ _RESTORE_FETCH_WAIT_MS: Final = 10
 # hundred bytes a second and slot; and four may be missed in the shortest session there is.
 _HEARTBEAT_MS: Final = 300
 
+# librdkafka's own, and a fifth of it.
+_QUEUE: Final = 100_000
+_QUEUE_LONG: Final = 20_000
+
 # Room for one message of the largest size with its headers and framing, compressed or not.
 MESSAGE_OVERHEAD_BYTES: Final = 1024 * 1024
 
@@ -75,6 +79,7 @@ class KafkaSettings:
     `message_bytes_max` is the largest record value in bytes. `transaction_timeout_ms` is
     the broker's backstop for a slot that died and does not come back; it must exceed the
     longest time between the first record of a transaction and its commit.
+    `long_transaction_timeout_ms` is that of a transaction which is begun as a long one.
     `session_timeout_ms` is how long the group waits for a silent member before it gives its
     partitions away; brokers refuse less than their `group.min.session.timeout.ms` (6 s).
     `request_timeout_s` bounds each transactional call.
@@ -83,6 +88,7 @@ class KafkaSettings:
     bootstrap_servers: str
     message_bytes_max: int = 8 * 1024 * 1024
     transaction_timeout_ms: int = 10_000
+    long_transaction_timeout_ms: int = 60_000
     session_timeout_ms: int = 6_000
     request_timeout_s: float = 10.0
     extra: Mapping[str, str | int | float | bool] = field(
@@ -96,17 +102,26 @@ class KafkaSettings:
                 f"{', '.join(locked)} cannot be set: exactly-once processing depends on it"
             )
 
-    def producer(self, transactional_id: str, logger: Logger = LOGGER) -> Properties:
-        """Properties of the transactional producer of one slot.
+    def life_ms(self, *, long: bool) -> int:
+        """How long a transaction may stay open."""
+        return self.long_transaction_timeout_ms if long else self.transaction_timeout_ms
+
+    def producer(
+        self, transactional_id: str, logger: Logger = LOGGER, *, long: bool = False
+    ) -> Properties:
+        """Properties of the transactional producer of one slot; `long`: for long transactions.
 
         `logger` is told of every closed connection, see `connections`.
         """
         return {
             "bootstrap.servers": self.bootstrap_servers,
             "transactional.id": transactional_id,
-            "transaction.timeout.ms": self.transaction_timeout_ms,
+            "transaction.timeout.ms": self.life_ms(long=long),
             # A record that cannot be delivered within the transaction's life is of no use.
-            "message.timeout.ms": self.transaction_timeout_ms,
+            "message.timeout.ms": self.life_ms(long=long),
+            # What waits in the queue of a long transaction is in memory, and its commit, which has
+            # the time of one request, must still send it.
+            "queue.buffering.max.messages": _QUEUE_LONG if long else _QUEUE,
             "compression.type": "lz4",
             "linger.ms": 5,
             # While the markers of the last transaction are being written, the coordinator

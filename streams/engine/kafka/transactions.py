@@ -68,6 +68,7 @@ class TransactionalProducer:
         self._spoilt = False
         self._connections = Connections()
         self._begun_at = (0.0, 0.0)
+        self._long = False
 
     def reset(self) -> None:
         """Throw the producer away, if any; make a new one; settle the open transaction.
@@ -79,7 +80,8 @@ class TransactionalProducer:
         self.close()
         self._connections = Connections()
         logger = self._connections.logger
-        producer = Producer(self._settings.producer(self.transactional_id, logger))
+        properties = self._settings.producer(self.transactional_id, logger, long=self._long)
+        producer = Producer(properties)
         try:
             producer.init_transactions(self._settings.request_timeout_s)
         except KafkaException as error:
@@ -91,8 +93,11 @@ class TransactionalProducer:
         self._producer = producer
         self._status = _Status.IDLE
 
-    def begin(self) -> None:
+    def begin(self, *, long: bool = False) -> None:
         """Start a transaction, with a new producer where a connection of the last one broke.
+
+        And where the last one's transactions were not `long` and this one is, or the other way
+        round: a producer tells the broker once how long its transactions live.
 
         Raises:
             TransientError: the coordinator did not answer.
@@ -100,7 +105,8 @@ class TransactionalProducer:
         producer = self._require(_Status.IDLE)
         with contextlib.suppress(KafkaException, SystemError):
             producer.poll(0)  # the library's log comes in; what else is wrong shows below
-        if self._connections.broken:
+        if self._connections.broken or self._long != long:
+            self._long = long
             self.reset()
             producer = self._require(_Status.IDLE)
         self._delivered.clear()
@@ -140,7 +146,7 @@ class TransactionalProducer:
                     headers=list(output.headers),
                 )
             except BufferError as error:
-                if waited_s >= self._settings.transaction_timeout_ms / 1000:
+                if waited_s * 1000 >= self._settings.life_ms(long=self._long):
                     raise TransientError("the producer's queue stays full") from error
                 self._serve(producer, _QUEUE_STEP_S)
                 waited_s += _QUEUE_STEP_S
@@ -292,7 +298,7 @@ class TransactionalProducer:
         if isinstance(failure, FencedError) and self._outlived():
             return FatalError(
                 f"{failure}: the transaction was open for longer than the "
-                f"{self._settings.transaction_timeout_ms} ms after which the broker ends it "
+                f"{self._settings.life_ms(long=self._long)} ms after which the broker ends it "
                 "(a suspended machine, or a batch too heavy for its time), or another process "
                 "has this slot"
             )
@@ -328,7 +334,7 @@ class TransactionalProducer:
         By either clock: the monotonic one stands still while a machine is suspended.
         """
         ages = (now - then for now, then in zip(_clocks(), self._begun_at, strict=True))
-        return max(ages) * 1000 >= self._settings.transaction_timeout_ms
+        return max(ages) * 1000 >= self._settings.life_ms(long=self._long)
 
     def _doubt(self, failure: EngineError) -> EngineError:
         if isinstance(failure, UnknownOutcomeError):

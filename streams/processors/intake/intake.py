@@ -77,6 +77,10 @@ class Intake:
             self._partitions[topic] = catalogue.interfaces[interface_id].partitions["inbound"]
         self.inputs: Mapping[str, tuple[StoreSpec, ...]] = inputs
 
+    def heavy(self, record: Record) -> bool:  # noqa: ARG002 - none is
+        """What is understood here is bounded by the size of a message."""
+        return False
+
     def prepare(self, records: Sequence[Record]) -> Sequence[Understood | Refused]:
         """Understand each message; no state, no order."""
         return [self._understanding[r.topic].understand(r.value) for r in records]
@@ -160,7 +164,7 @@ class Intake:
             self._refuse_objects(record, message, context)
             return
         self._reject_objects(record, message, context)
-        for output in events(record, message, self._catalogue):
+        for output in events(record, message, message.items, self._catalogue):
             context.emit(output)
         for item in message.items:
             self._count(context, "produced", record, header, noun=item.noun)

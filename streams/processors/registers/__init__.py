@@ -1,5 +1,5 @@
 """Registers: what may change the present state of an object, and what it is then."""
 
-from streams.processors.registers.registers import NAME, Registers
+from streams.processors.registers.registers import MODEL_OBJECTS_MAX, NAME, Registers
 
-__all__ = ["NAME", "Registers"]
+__all__ = ["MODEL_OBJECTS_MAX", "NAME", "Registers"]

@@ -7,8 +7,8 @@ Lives here: the order of decisions for one accepted message.
     refused?   -> rejected (it exists already, is missing, closed, changed meanwhile …)
     else       -> per object: event, present state; reply, mark; all in one transaction
 
-Must not live here: what a verb does (see `life_cycle`), how an object changes (see `objects`),
-building records (see `streams.processors.outputs`).
+Must not live here: what a verb does (see `life_cycle`), how an object changes (see `objects`), or a
+network model (see `models`), building records (see `streams.processors.outputs`).
 
 Invariant: log, present state, reply and mark say the same, because they are written together; the
 messages of one noun are applied one after the other.
@@ -17,12 +17,13 @@ messages of one noun are applied one after the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import tee
 from typing import Final
 
 from schemas.envelope import ObjectId
 from schemas.errors import MessageError, Problem
-from schemas.profiles import declared
+from schemas.profiles import DOCUMENTS, declared
 from schemas.xml import XmlLimits
 from streams.engine.processor import COUNTERS, Context, Horizon, StoreSpec
 from streams.engine.record import Output, Record
@@ -37,7 +38,10 @@ from streams.processors.outputs import (
 )
 from streams.processors.provenance import inbound_of, says_inbound
 from streams.processors.registers.life_cycle import Life
+from streams.processors.registers.models import Effect as ModelEffect
+from streams.processors.registers.models import Models
 from streams.processors.registers.objects import Changes, Effect, State
+from streams.processors.registers.versions import Version, read_version
 from streams.processors.understand import Refused, Understanding, Understood
 from topics import Catalogue, naming
 
@@ -46,14 +50,18 @@ OBJECTS: Final = "objects"
 MARKS: Final = "marks"
 # Before the entries of the directory, which lie among the objects; no context is called so.
 _NAMES: Final = b"names|"
+MODEL_OBJECTS_MAX: Final = 250_000
+# Packed 200:1, the most that is unpacked, these are 13 MB: 30,000 objects.
+_HEAVY_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A message with where it came in."""
+    """A message with where it came in; `version` is the version of a model that it brings."""
 
     inbound: Record
     message: Understood | Refused
+    version: Version | None = None
 
 
 class Registers:
@@ -61,10 +69,17 @@ class Registers:
 
     name = NAME
 
-    def __init__(self, catalogue: Catalogue, interfaces: Sequence[str]) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        interfaces: Sequence[str],
+        model_objects_max: int = MODEL_OBJECTS_MAX,
+    ) -> None:
+        """`model_objects_max` bounds what becomes visible at once: one version of a model."""
         self._catalogue = catalogue
-        limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
-        self._deduplication = Deduplication(MARKS, catalogue.dedup_horizon_ms, limits)
+        self._limits = XmlLimits(bytes_max=catalogue.message_bytes_max)
+        self._model_objects_max = model_objects_max
+        self._deduplication = Deduplication(MARKS, catalogue.dedup_horizon_ms, self._limits)
         self._homes = {naming.accepted(home): home for home in interfaces}
         self._entered = {naming.inbound(interface): interface for interface in catalogue.interfaces}
         self._understanding = {
@@ -80,6 +95,13 @@ class Registers:
             for topic, home in self._homes.items()
         }
 
+    def heavy(self, record: Record) -> bool:
+        """Whether it is a network model of more than a few objects."""
+        key = (record.key or b"").decode(errors="replace")
+        noun = self._catalogue.nouns.get(key)
+        size = len(record.value or b"")
+        return noun is not None and noun.profile in DOCUMENTS and size > _HEAVY_BYTES
+
     def prepare(self, records: Sequence[Record]) -> Sequence[Accepted]:
         """Understand each message as intake did; no state, no order."""
         return [self._accepted(record) for record in records]
@@ -92,7 +114,9 @@ class Registers:
             return
         key = message.identity.store_key
         mark = self._deduplication.recall(record, key, context)
-        if mark is None:
+        if mark is None and prepared.version is not None:
+            self._renew(record, inbound, message, prepared.version, context)
+        elif mark is None:
             self._apply(record, inbound, message, key, context)
         elif (problem := self._deduplication.conflict(record, mark, context)) is None:
             self._count(context, "duplicates", inbound, message)
@@ -115,7 +139,13 @@ class Registers:
 
     def _accepted(self, record: Record) -> Accepted:
         inbound = inbound_of(record)
-        return Accepted(inbound, self._understanding[inbound.topic].understand(record.value))
+        message = self._understanding[inbound.topic].understand(record.value)
+        if isinstance(message, Refused) or message.noun.profile not in DOCUMENTS:
+            return Accepted(inbound, message)
+        version = read_version(record.value or b"", message, self._limits, self._model_objects_max)
+        if isinstance(version, Refused):
+            return Accepted(inbound, version)
+        return Accepted(inbound, message, version)
 
     # --------------------------------------------------------------- effects
 
@@ -146,6 +176,46 @@ class Registers:
             reply = accepted_reply(inbound, message, [effect.about for effect in effects])
             self._reply(record, inbound, message, reply, context)
         self._deduplication.remember(record, key, reply, context)
+
+    def _renew(
+        self,
+        record: Record,
+        inbound: Record,
+        message: Understood,
+        version: Version,
+        context: Context,
+    ) -> None:
+        models = Models(OBJECTS, message, context)
+        try:
+            effect = models.effect(message, version)
+        except MessageError as error:
+            refused = Refused(error.problems, message.header, message.pattern)
+            self._refuse(record, inbound, refused, context)
+            return
+        models.keep(effect)
+        context.emit_later(self._renewed(inbound, message, effect))
+        self._count(context, "produced", inbound, message, times=effect.events)
+        reply = b""
+        if message.pattern.replies:
+            model = ObjectId(effect.model, "uuid")
+            reply = accepted_reply(inbound, message, [model], version.told)
+            # Behind the events, so that other replies wait for this transaction no longer than
+            # they must.
+            context.emit_later([self._answer(record, inbound, message, reply)])
+            self._count(context, "replied", inbound, message)
+        self._deduplication.remember(record, message.identity.store_key, reply, context)
+
+    def _renewed(
+        self, inbound: Record, message: Understood, effect: ModelEffect
+    ) -> Iterator[Output]:
+        """The event of each object that a version changes, and the present state that follows."""
+        noun = message.noun
+        current = naming.current_log(noun.home, noun.name, message.identity.context)
+        items, same = tee(effect.items(message))
+        for item, event in zip(items, events(inbound, message, same, self._catalogue), strict=True):
+            yield event
+            value = None if item.verb in ("delete", "deleted") else event.value
+            yield event._replace(topic=current, key=effect.current_key(item.key), value=value)
 
     def _changes(self, record: Record, message: Understood, context: Context) -> Changes:
         space = _space(message)
@@ -178,8 +248,8 @@ class Registers:
         """The event of each effect, and the present state that follows; also kept in the store."""
         noun, space = message.noun, _space(message)
         current = naming.current_log(noun.home, noun.name, message.identity.context)
-        changed = replace(message, items=[effect.item for effect in effects])
-        logged = events(inbound, changed, self._catalogue)
+        items = [effect.item for effect in effects]
+        logged = events(inbound, message, items, self._catalogue)
         for effect, event in zip(effects, logged, strict=True):
             yield event
             left = None if effect.state.life is Life.DELETED else event.value
@@ -205,7 +275,8 @@ class Registers:
         noun = known.name if known is not None else ""
         context.count("rejected", interface, space, noun, problems[0].code)
         topic = naming.rejected(interface, space)
-        context.emit(rejection(inbound, topic, header, problems[0], others=len(problems) - 1))
+        others = len(problems) - 1 + refused.more
+        context.emit(rejection(inbound, topic, header, problems[0], others=others))
         if header is not None and refused.pattern is not None and refused.pattern.replies:
             reply = failed_reply(inbound, header, problems, about=about)
             there = self._context(home, header.context)
@@ -215,15 +286,20 @@ class Registers:
     def _reply(
         self, record: Record, inbound: Record, message: Understood, reply: bytes, context: Context
     ) -> None:
-        home = self._homes[record.topic]
-        space = self._context(home, message.header.context)
-        context.emit(reply_output(inbound, message.header, home, space, reply))
+        context.emit(self._answer(record, inbound, message, reply))
         self._count(context, "replied", inbound, message)
 
-    def _count(self, context: Context, what: str, inbound: Record, message: Understood) -> None:
+    def _answer(self, record: Record, inbound: Record, message: Understood, reply: bytes) -> Output:
+        home = self._homes[record.topic]
+        space = self._context(home, message.header.context)
+        return reply_output(inbound, message.header, home, space, reply)
+
+    def _count(
+        self, context: Context, what: str, inbound: Record, message: Understood, times: int = 1
+    ) -> None:
         interface = self._entered[inbound.topic]
         space = self._context(interface, message.header.context)
-        context.count(what, interface, space, message.noun.name, "")
+        context.count(what, interface, space, message.noun.name, "", times=times)
 
     def _context(self, interface: str, context: str) -> str:
         return self._catalogue.context_of(interface, context)

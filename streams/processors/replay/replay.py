@@ -45,6 +45,10 @@ class Replay:
         self._purposes = {spec.name: spec.purpose for spec in catalogue.topics()}
         self.inputs: Mapping[str, tuple[StoreSpec, ...]] = intake.inputs
 
+    def heavy(self, record: Record) -> bool:
+        """As intake."""
+        return self._intake.heavy(record)
+
     def prepare(self, records: Sequence[Record]) -> Sequence[Understood | Refused]:
         """As intake."""
         return self._intake.prepare(records)

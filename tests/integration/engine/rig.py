@@ -96,6 +96,9 @@ class Unique:
             )
         }
 
+    def heavy(self, record: Record) -> bool:
+        return False
+
     def prepare(self, records: Sequence[Record]) -> Sequence[object]:
         if any(record.value == b"unpreparable" for record in records):
             raise ValueError("cannot prepare")

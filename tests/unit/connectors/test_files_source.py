@@ -190,7 +190,7 @@ def test_reading_a_large_file_stops_when_the_time_is_over_and_goes_on(rig: Rig) 
 
 
 def test_an_oversize_becomes_a_refusal_that_names_the_file(rig: Rig) -> None:
-    rig.write("big.xml", b"x" * (rig.catalogue.message_bytes_max + 1))
+    rig.write("big.xml", b"x" * (rig.catalogue.bytes_max("I7") + 1))
     batch = rig.poll()
     assert batch is not None
     message = batch.records[0].message

@@ -120,7 +120,7 @@ def test_what_cannot_be_read_enters_keyed_by_its_digest(catalogue: Catalogue, da
 
 
 def test_the_largest_message_enters_and_one_byte_more_does_not(catalogue: Catalogue) -> None:
-    limit = catalogue.message_bytes_max
+    limit = catalogue.bytes_max("I7")
     assert admit(b"x" * limit, "I7", catalogue, received_ms=0).topic == "cim.i7.inbound"
     refused = admit(b"x" * (limit + 1), "I7", catalogue, received_ms=0)
     assert (refused.topic, refused.code) == ("cim.i7.rejected", "message_too_large")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -90,6 +90,39 @@ class Bench:
 
     def outputs(self) -> list[Output]:
         return self.log.produced
+
+
+class Later(Unique):
+    """Emits one output at once and three later, of which the last may fail."""
+
+    def __init__(self, *, fails: bool) -> None:
+        self._fails = fails
+
+    def process(self, record: Record, prepared: object, context: Context) -> None:
+        context.emit_later(self._made())
+        context.emit(Output("out", b"at once", b""))
+
+    def _made(self) -> Iterator[Output]:
+        yield Output("out", b"1", b"")
+        yield Output("out", b"2", b"")
+        if self._fails:
+            raise ValueError
+        yield Output("out", b"3", b"")
+
+
+def test_outputs_of_later_come_behind_the_others_and_are_counted() -> None:
+    bench = Bench(Later(fails=False))
+    assert bench.execution.run(bench.task, record(0), None) == 4
+    assert [output.key for output in bench.outputs()] == [b"at once", b"1", b"2", b"3"]
+
+
+def test_an_output_that_cannot_be_made_takes_the_transaction_with_it_and_is_rejected_then() -> None:
+    bench = Bench(Later(fails=True))
+    with pytest.raises(RefusedError) as caught:
+        bench.execution.run(bench.task, record(0), None)
+    bench.execution.refused(caught.value, records=0)
+    bench.run(record(0))
+    assert bench.outputs()[-1].topic == "rejected"
 
 
 class Choosy(Unique):

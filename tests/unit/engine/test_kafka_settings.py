@@ -31,6 +31,7 @@ def test_what_we_set_for_the_guarantee_is_locked() -> None:
         "log.connection.close",
         "logger",
         "message.max.bytes",
+        "queue.buffering.max.messages",
         "queued.max.messages.kbytes",
         "retry.backoff.ms",
         "session.timeout.ms",

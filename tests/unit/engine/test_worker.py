@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -25,7 +25,7 @@ from streams.engine.events import (
 from streams.engine.note import owned
 from streams.engine.ports import Position
 from streams.engine.processor import Context
-from streams.engine.record import Record, TopicPartition
+from streams.engine.record import Output, Record, TopicPartition
 from streams.engine.worker import BACKOFF_FIRST_S, BACKOFF_MAX_S, ENDS_INTERVAL_S, Limits
 from tests.fake_broker import FakeInput, FakeTransactions, Fate, Faults, UnheardError, no_fault
 from tests.unit.engine.world import (
@@ -112,6 +112,52 @@ def test_a_transaction_is_committed_when_it_holds_enough_bytes() -> None:
     machine = Machine(world, limits=limits)
     machine.run()
     assert [e.records for e in machine.of(BatchCommitted)] == [3, 3, 3]
+
+
+def test_a_heavy_record_has_a_transaction_to_itself_that_may_last_longer() -> None:
+    """Goal: what others wrote does not wait for it, and the broker does not end it.
+
+    Method: between the records of a batch, one that takes longer than a transaction lives, while
+    the member's heartbeats go on.
+    """
+    world = fed(3)
+    world.session_timeout_s = 3600
+    world.feed([(0, b"heavy"), *((0, b"after%d" % i) for i in range(2))])
+    machine = Machine(world, limits=Limits(commit_interval_s=3600))
+    process = machine.processor.process
+
+    def slowly() -> Iterator[Output]:
+        world.wait(world.transaction_timeout_s * 2)
+        yield from ()
+
+    def slow(record: Record, prepared: object, context: Context) -> None:
+        process(record, prepared, context)
+        if machine.processor.heavy(record):
+            context.emit_later(slowly())
+
+    machine.processor.process = slow  # type: ignore[method-assign]
+    machine.run()
+    assert [e.records for e in machine.of(BatchCommitted)] == [3, 1, 2]
+    assert_exact(world)
+    assert_state_is_fold(world, machine.state)
+
+
+def test_a_heavy_record_is_prepared_while_no_transaction_is_open() -> None:
+    """Its life is bounded by the broker, and preparing needs none."""
+    world = fed(3)
+    world.feed([(0, b"heavy")])
+    machine = Machine(world, limits=ONE_BY_ONE)
+    prepare = machine.processor.prepare
+    open_then: list[bool] = []
+
+    def watched(records: Sequence[Record]) -> Sequence[object]:
+        if any(machine.processor.heavy(record) for record in records):
+            open_then.append(machine.producer.in_transaction)
+        return prepare(records)
+
+    machine.processor.prepare = watched  # type: ignore[method-assign]
+    machine.run()
+    assert open_then == [False]
 
 
 def test_a_batch_whose_records_are_heavy_is_committed_in_parts() -> None:

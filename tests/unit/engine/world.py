@@ -156,12 +156,18 @@ class FakeClock:
 
 
 class Unique:
-    """Emits each key once, numbered; b"poison" breaks it, and what starts with b"refuse"."""
+    """Emits each key once, numbered; b"poison" breaks it, and what starts with b"refuse".
+
+    What has the key b"heavy" is.
+    """
 
     name = "unique"
     inputs: Mapping[str, tuple[StoreSpec, ...]] = {
         SOURCE: (StoreSpec("seen", SEEN), StoreSpec(COUNTERS, COUNTS))
     }
+
+    def heavy(self, record: Record) -> bool:
+        return record.key == b"heavy"
 
     def prepare(self, records: Sequence[Record]) -> Sequence[object]:
         return [record.value for record in records]

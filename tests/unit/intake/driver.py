@@ -106,7 +106,7 @@ class Driver:
         """The key a connector gives."""
         from connectors.inbound import admit
 
-        if len(data) > self.catalogue.message_bytes_max:
+        if len(data) > self.catalogue.bytes_max(self.interface):
             return unreadable_key(data)
         return admit(data, self.interface, self.catalogue, received_ms=self.now_ms).key
 

@@ -13,6 +13,7 @@ EU = "http://iec.ch/TC57/CIM100-European#"
 MD = "http://iec.ch/TC57/61970-552/ModelDescription/1#"
 DM = "http://iec.ch/2002/schema/CIM_difference_model#"
 EQ = "http://iec.ch/TC57/ns/CIM/CoreEquipment-EU/3.0"
+DL = "http://iec.ch/TC57/ns/CIM/DiagramLayout-EU/3.0"
 SSH = "http://iec.ch/TC57/ns/CIM/SteadyStateHypothesis-EU/3.0"
 
 ONE = "11111111-1111-4111-8111-11111111111a"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from schemas.avro.codec import decode, encode_body, encode_provenance, frame
+from schemas.avro.codec import decode, encode_body, encode_fields, encode_provenance, frame
 from schemas.rdf import CimObject, Kind, ModelHeader, read
+from schemas.rdf.bodies import body_of, object_in
 from schemas.rdf.records import SCHEMA, header_of, header_record_of, object_of, record_of
 from schemas.rdf.writer import write
 from tests.unit.rdf.documents import CIM100, MODEL, ONE, TWO, difference, document, full_model
@@ -51,6 +54,14 @@ def test_what_was_read_and_written_is_the_same_bytes_from_then_on() -> None:
     once = b"".join(write(header, items))
     found = read([once])
     assert b"".join(write(found.header, found)) == once
+
+
+@pytest.mark.parametrize("item", everything()[1], ids=lambda item: item.mrid)
+def test_what_is_written_by_hand_is_what_the_library_writes(item: CimObject) -> None:
+    item = replace(item, references={"many": tuple(map(str, range(200))), "none": ()})
+    fields = encode_fields(SCHEMA, "cimNamespace", "references", record_of(item, "", CIM100))
+    assert body_of(item, CIM100) == fields
+    assert object_in(fields) == item
 
 
 @pytest.mark.parametrize("item", everything()[1], ids=lambda item: item.mrid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from itertools import chain
 from typing import Any
 
 from connectors.inbound import admit
@@ -24,7 +25,9 @@ TRACE = "00-" + "1" * 32 + "-" + "2" * 16 + "-01"
 class House:
     """A cluster in memory. `now_ms` is the time at which records are appended."""
 
-    def __init__(self, catalogue: Catalogue = CATALOGUE) -> None:
+    def __init__(
+        self, catalogue: Catalogue = CATALOGUE, registers: Registers | None = None
+    ) -> None:
         self.catalogue = catalogue
         self.now_ms = START_MS
         self.logs: dict[str, list[Output]] = defaultdict(list)
@@ -33,7 +36,7 @@ class House:
         self._state: dict[TopicPartition, dict[bytes, bytes]] = defaultdict(dict)
         self._processors: tuple[Processor[Any], ...] = (
             Intake(catalogue, EVERY),
-            Registers(catalogue, EVERY),
+            registers or Registers(catalogue, EVERY),
         )
 
     def get(self, store: TopicPartition, key: bytes) -> bytes | None:
@@ -88,7 +91,7 @@ class House:
                 else:
                     self._state[store][key] = value
         self.counts.update(buffer.counts)
-        return list(context.outputs)
+        return [*context.outputs, *chain.from_iterable(context.later)]
 
     def _partitions(self, topic: str) -> int:
         return next(spec.partitions for spec in self.catalogue.topics() if spec.name == topic)

@@ -42,19 +42,19 @@ def operations(verb: str, header_verb: str = "create") -> bytes:
 
 
 def test_a_message_that_was_kept_whole_may_enter_again() -> None:
-    assert why_not(rejection(request()), CATALOGUE) is None
-    assert why_not(rejection(b"no XML at all"), CATALOGUE) is None
+    assert why_not(rejection(request()), CATALOGUE, "I7") is None
+    assert why_not(rejection(b"no XML at all"), CATALOGUE, "I7") is None
 
 
 @pytest.mark.parametrize("noun", ["EndDeviceControls", "MeterConfig", "NobodyKnowsThis"])
 def test_what_is_to_be_executed_is_never_redriven(noun: str) -> None:
-    assert why_not(rejection(request("execute", noun)), CATALOGUE) is LeftOut.CONTROL
+    assert why_not(rejection(request("execute", noun)), CATALOGUE, "I7") is LeftOut.CONTROL
 
 
 @pytest.mark.parametrize("verb", ["create", "change", "cancel", "delete", "close"])
 def test_a_request_about_a_control_is_never_redriven(verb: str) -> None:
     record = rejection(request(verb, "EndDeviceControls"))
-    assert why_not(record, CATALOGUE) is LeftOut.CONTROL
+    assert why_not(record, CATALOGUE, "I7") is LeftOut.CONTROL
 
 
 def test_a_query_about_controls_and_the_report_of_one_are_no_controls() -> None:
@@ -62,34 +62,34 @@ def test_a_query_about_controls_and_the_report_of_one_are_no_controls() -> None:
         data = request(verb, "EndDeviceControls").replace(
             b"RequestMessage", b"EventMessage" if verb != "get" else b"RequestMessage"
         )
-        assert why_not(rejection(data), CATALOGUE) is None
+        assert why_not(rejection(data), CATALOGUE, "I7") is None
 
 
 def test_a_control_among_the_operations_of_a_set_is_found() -> None:
-    assert why_not(rejection(operations("execute")), CATALOGUE) is LeftOut.CONTROL
-    assert why_not(rejection(operations("change")), CATALOGUE) is None
+    assert why_not(rejection(operations("execute")), CATALOGUE, "I7") is LeftOut.CONTROL
+    assert why_not(rejection(operations("change")), CATALOGUE, "I7") is None
 
 
 def test_a_control_in_another_encoding_is_found() -> None:
     for data in (request("execute"), operations("execute")):
         text = '<?xml version="1.0" encoding="UTF-16"?>' + data.decode()
         record = lying(Output(REJECTED, b"k", text.encode("utf-16")))
-        assert why_not(record, CATALOGUE) is LeftOut.CONTROL
+        assert why_not(record, CATALOGUE, "I7") is LeftOut.CONTROL
 
 
 def test_headers_that_say_less_than_the_message_hide_no_control() -> None:
     lie = (("ce_verb", b"created"), ("ce_noun", b"MeterReadings"))
     record = lying(Output(REJECTED, b"k", request("execute"), lie))
-    assert why_not(record, CATALOGUE) is LeftOut.CONTROL
+    assert why_not(record, CATALOGUE, "I7") is LeftOut.CONTROL
 
 
 def test_headers_that_say_it_is_a_control_are_believed() -> None:
     record = lying(Output(REJECTED, b"k", b"cannot be read", (("ce_verb", b"EXECUTE"),)))
-    assert why_not(record, CATALOGUE) is LeftOut.CONTROL
+    assert why_not(record, CATALOGUE, "I7") is LeftOut.CONTROL
 
 
 def test_a_message_of_which_only_the_head_was_kept_is_not_redriven() -> None:
-    data = request().ljust(CATALOGUE.message_bytes_max + 1)
+    data = request().ljust(CATALOGUE.bytes_max("I7") + 1)
     at_the_edge = admit(data, "I7", CATALOGUE, received_ms=0)
     behind_it = rejected_output(inbound(data), REJECTED, None, Problem("message_too_large"))
     unseen = admit_oversize(request(), "I7", CATALOGUE, size=10**9, sha256="0" * 64, received_ms=0)
@@ -99,13 +99,13 @@ def test_a_message_of_which_only_the_head_was_kept_is_not_redriven() -> None:
         (unseen.headers, unseen.value),
     ):
         record = lying(Output(REJECTED, b"k", value, headers))
-        assert why_not(record, CATALOGUE) is LeftOut.INCOMPLETE
+        assert why_not(record, CATALOGUE, "I7") is LeftOut.INCOMPLETE
 
 
 def test_a_message_of_which_nothing_was_kept_is_not_redriven() -> None:
     problem = Problem("produce_refused")
     output = rejected_output(inbound(request()), REJECTED, None, problem, with_value=False)
-    assert why_not(lying(output), CATALOGUE) is LeftOut.INCOMPLETE
+    assert why_not(lying(output), CATALOGUE, "I7") is LeftOut.INCOMPLETE
 
 
 def test_bytes_that_differ_from_what_their_digest_says_are_not_redriven() -> None:
@@ -115,25 +115,25 @@ def test_bytes_that_differ_from_what_their_digest_says_are_not_redriven() -> Non
         (hashlib.sha256(b"other").hexdigest(), LeftOut.INCOMPLETE),
     ):
         told = (("cimstream_size", str(len(data)).encode()), ("cimstream_sha256", sha256.encode()))
-        assert why_not(lying(Output(REJECTED, b"k", data, told)), CATALOGUE) is expected
+        assert why_not(lying(Output(REJECTED, b"k", data, told)), CATALOGUE, "I7") is expected
 
 
 def test_a_small_message_that_the_broker_refused_is_whole() -> None:
     refusal = refuse(admit(request(), "I7", CATALOGUE, received_ms=0), "produce_refused", "no")
     record = lying(Output(refusal.topic, refusal.key, refusal.value, refusal.headers))
-    assert why_not(record, CATALOGUE) is None
+    assert why_not(record, CATALOGUE, "I7") is None
 
 
 def test_a_message_over_a_limit_that_was_lowered_is_not_redriven() -> None:
     sizing = replace(CATALOGUE.sizing, message_bytes_max=100)
     small = replace(CATALOGUE, sizing=sizing)
-    assert why_not(rejection(request()), small) is LeftOut.TOO_LARGE
+    assert why_not(rejection(request()), small, "I7") is LeftOut.TOO_LARGE
 
 
 @pytest.mark.parametrize("code", ["identity_conflict", "identity_uncomparable", "reply_failed"])
 def test_a_message_whose_identity_another_one_has_is_not_redriven(code: str) -> None:
     output = rejected_output(inbound(request()), REJECTED, None, Problem(code))
-    assert why_not(lying(output), CATALOGUE) is LeftOut.SETTLED
+    assert why_not(lying(output), CATALOGUE, "I7") is LeftOut.SETTLED
 
 
 # ----------------------------------------------------------------------------------- plan

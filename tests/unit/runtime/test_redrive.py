@@ -57,7 +57,7 @@ class Log:
         self.calls.append("reset")
         self._may_fail("reset")
 
-    def begin(self) -> None:
+    def begin(self, *, long: bool = False) -> None:
         self.calls.append("begin")
         assert self.resets, "nothing was fenced yet"
         assert self._open is None, "the transaction before was not ended"

@@ -61,7 +61,7 @@ class Log:
         self.resets += 1
         self._may_fail("reset")
 
-    def begin(self) -> None:
+    def begin(self, *, long: bool = False) -> None:
         assert not self._open, "the transaction before was not ended"
         self._may_fail("begin")
 

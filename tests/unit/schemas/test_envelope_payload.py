@@ -207,10 +207,16 @@ def test_the_empty_noun_element_beside_compressed_is_no_payload() -> None:
     assert len(found.payload) == 1
 
 
-@pytest.mark.parametrize("form", ["RDF", "CSV", "PDF", "BINARY"])
+@pytest.mark.parametrize("form", ["CSV", "PDF", "BINARY"])
 def test_a_compressed_payload_of_another_format_is_refused(form: str) -> None:
     problem = problem_of(compressed(FILLED.encode(), form=f"<Format>{form}</Format>"))
     assert problem.code == "payload_format_unknown"
+
+
+def test_a_compressed_document_of_format_rdf_is_left_packed() -> None:
+    found = read(compressed(b"<x/>", form="<Format>rdf</Format>"))
+    assert (found.payload, found.format) == (None, "RDF")
+    assert gzip.decompress(found.packed) == b"<x/>"
 
 
 def test_a_compressed_payload_named_otherwise_is_refused() -> None:
