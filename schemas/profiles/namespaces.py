@@ -25,11 +25,13 @@ _DOCUMENT: Final = "document"
 # A tenth of the letters: a wrong version and a slip of the pen, but not another noun.
 _NEAR: Final = 0.9
 # Comparing takes the square of the length; the longest namespace of a noun has 58 characters.
-LENGTH_MAX: Final = 200
+_LENGTH_MAX: Final = 200
 
 
 def means(namespace: str, known: Iterable[str]) -> bool:
-    """Whether a namespace of up to `LENGTH_MAX` characters is meant for a noun that has these."""
+    """Whether a namespace is meant for a noun that has these."""
+    if len(namespace) > _LENGTH_MAX:
+        return False
     said = _plain(namespace)
     if not said or _PUBLISHERS.match(said):
         return True

@@ -18,7 +18,7 @@ from lxml import etree
 from schemas.errors import MessageError, Problem
 from schemas.parsers import apart
 from schemas.profiles import pieces
-from schemas.profiles.namespaces import LENGTH_MAX, means
+from schemas.profiles.namespaces import means
 from schemas.profiles.places import PROBLEMS_MAX, Findings, line_of, local_name, located, xpath
 from schemas.profiles.shapes import source
 from schemas.profiles.tidying import NO_SYNONYMS, Synonyms, Tidying
@@ -97,8 +97,7 @@ class ObjectSchema:
         if tag.namespace in self.namespaces:
             first = next(payload.iterchildren("*"), None)
             return first is not None and not str(first.tag).startswith("{")
-        namespace = tag.namespace or ""
-        return len(namespace) <= LENGTH_MAX and self._meant(namespace)
+        return self._meant(tag.namespace or "")
 
     def namespace_of(self, payload: etree._Element) -> str:
         """The payload's namespace.

@@ -214,7 +214,7 @@ def test_stats_sums_the_newest_total_of_every_partition(cluster: str) -> None:
     assert found["received"] - before["received"] == 17  # type: ignore[operator]
     assert found["rejected"] - before["rejected"] == 7  # type: ignore[operator]
     table = cimstream(cluster, "stats", "-i", "I9").stdout.decode()
-    assert re.search(rf"I9 +{found['received']:,} +· +· +{found['rejected']:,}", table)
+    assert re.search(rf"I9 +{found['received']:,} +· +· +· +{found['rejected']:,}", table)
     assert "the message does not begin with a Header" in table
 
 

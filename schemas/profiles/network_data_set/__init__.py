@@ -11,6 +11,7 @@ from lxml import etree
 
 from schemas.errors import MessageError
 from schemas.profiles.model import Allowance, Outcome
+from schemas.profiles.namespaces import means
 from schemas.rdf.enclosed import ROOT
 from schemas.xml import line_of
 
@@ -45,7 +46,7 @@ class NetworkDataSetProfile:
         tag = etree.QName(payload)
         if tag.localname != NOUN:
             raise MessageError.of("noun_unknown", xpath=f"/*/Payload/{tag.localname}")
-        if tag.namespace != NAMESPACE:
+        if not means(tag.namespace or "", self.namespaces):
             raise MessageError.of(
                 "payload_namespace_unknown", f"expected {NAMESPACE}", xpath=f"/*/Payload/{NOUN}"
             )

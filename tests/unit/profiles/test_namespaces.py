@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from schemas.errors import MessageError
-from schemas.profiles import Outcome, profile
+from schemas.profiles import DOCUMENTS, Outcome, profile
 from schemas.profiles.namespaces import means
 from topics import load_catalogue
 
@@ -93,7 +93,17 @@ def moved(payload: etree._Element, namespace: str, *, whole: bool = True) -> etr
     return made
 
 
-@pytest.mark.parametrize("name", NOUNS)
+def test_a_document_may_stand_in_a_misspelt_namespace_too() -> None:
+    payload = etree.Element("{http://iec.ch/TC57/2014/networkdataset}NetworkDataSet")
+    etree.SubElement(payload, "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}RDF")
+    assert read("NetworkDataSet", payload).objects == 1
+    payload.tag = "{urn:other}NetworkDataSet"
+    with pytest.raises(MessageError) as refused:
+        read("NetworkDataSet", payload)
+    assert [p.code for p in refused.value.problems] == ["payload_namespace_unknown"]
+
+
+@pytest.mark.parametrize("name", [n for n in NOUNS if NOUNS[n].profile not in DOCUMENTS])
 def test_every_noun_is_read_without_its_namespace(name: str) -> None:
     payload = example(name)
     said = read(name, payload)
