@@ -206,7 +206,7 @@ def ensure(admin: Admin, specs: Sequence[TopicSpec]) -> tuple[str, ...]:
 
 
 def _compare(admin: Admin, specs: Sequence[TopicSpec], replicas: int | None) -> Plan:
-    found = cluster(admin)
+    found, settings = _seen(admin, specs)
     copies = min(_REPLICAS_WANTED, found.brokers) if replicas is None else replicas
     if not 1 <= copies <= found.brokers:
         raise ProvisionError(
@@ -216,7 +216,6 @@ def _compare(admin: Admin, specs: Sequence[TopicSpec], replicas: int | None) -> 
             why=f"the cluster has {found.brokers} broker(s), and each holds one copy at most",
             fix="choose a number of replicas between 1 and the number of brokers",
         )
-    settings = _settings(admin, [s.name for s in specs if s.name in found.topics])
     rows = tuple(_row(spec, found, settings.get(spec.name, {}), copies) for spec in specs)
     return Plan(found, rows)
 
@@ -273,16 +272,21 @@ def _same(found: str, wanted: str) -> bool:
     return sorted(found.split(",")) == sorted(wanted.split(","))
 
 
-def _settings(admin: Admin, names: Sequence[str]) -> dict[str, dict[str, str]]:
-    if not names:
-        return {}
-    resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
-    futures = admin.client.describe_configs(resources, request_timeout=_REQUEST_S)
-    settings: dict[str, dict[str, str]] = {}
+def _seen(admin: Admin, specs: Iterable[TopicSpec]) -> tuple[Cluster, dict[str, dict[str, str]]]:
+    """What the cluster has, and the settings of these topics as far as they are there.
+
+    Brokers learn of a topic, and of its end, one by one: what one does not know is not there.
+    """
+    found, settings = cluster(admin), dict[str, dict[str, str]]()
+    asked = [ConfigResource(ResourceType.TOPIC, s.name) for s in specs if s.name in found.topics]
+    futures = admin.client.describe_configs(asked, request_timeout=_REQUEST_S) if asked else {}
     for resource, future in futures.items():
-        entries = _result(future, admin, resource.name) or {}
-        settings[resource.name] = {key: entry.value or "" for key, entry in entries.items()}
-    return settings
+        entries = _result(future, admin, resource.name, tolerate=KafkaError.UNKNOWN_TOPIC_OR_PART)
+        if entries is not None:
+            settings[resource.name] = {key: entry.value or "" for key, entry in entries.items()}
+    gone = {resource.name for resource in asked} - settings.keys()
+    there = {name: shape for name, shape in found.topics.items() if name not in gone}
+    return Cluster(found.brokers, there), settings
 
 
 def _create(admin: Admin, rows: Iterable[Row]) -> None:
@@ -329,9 +333,7 @@ def _await(admin: Admin, rows: Sequence[Row]) -> None:
     deadline = time.monotonic() + _VISIBLE_S
     waiting = list(rows)
     while waiting:
-        found = cluster(admin)
-        there = [row.topic.name for row in waiting if row.topic.name in found.topics]
-        settings = _settings(admin, there)
+        found, settings = _seen(admin, [row.topic for row in waiting])
         waiting = [
             row
             for row in waiting

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from streams import cli
 from topics import Catalogue, TopicSpec, load_catalogue, provision
@@ -54,6 +56,42 @@ def spec(purpose: str) -> TopicSpec:
 
 def actions(plan: Plan) -> set[str]:
     return {row.action for row in plan.rows}
+
+
+class Behind:
+    """A client of a cluster in which one broker has not heard of one topic yet, once."""
+
+    def __init__(self, admin: Admin, topic: str) -> None:
+        self._client = admin.client
+        self._topic = topic
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def describe_configs(self, asked: list[ConfigResource], **options: Any) -> dict[Any, Any]:
+        futures = dict(self._client.describe_configs(asked, **options))
+        for resource in asked:
+            if resource.name == self._topic:
+                self._topic = ""
+                futures[resource] = Future()
+                futures[resource].set_exception(
+                    KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+                )
+        return futures
+
+
+def test_a_topic_that_one_broker_has_not_heard_of_yet_is_waited_for(
+    admin: Admin, mine: Renamed
+) -> None:
+    catalogue = mine()
+    name = catalogue.topics()[0].name
+    behind = replace(admin, client=cast("AdminClient", Behind(admin, name)))
+    provision.apply(behind, provision.plan(admin, catalogue))
+    assert actions(provision.plan(admin, catalogue)) == {"unchanged"}
+    behind = replace(admin, client=cast("AdminClient", Behind(admin, name)))
+    plan = provision.plan(behind, catalogue)
+    assert [row.topic.name for row in plan.of("create")] == [name]
+    provision.apply(admin, plan)
 
 
 def test_a_plan_changes_nothing_and_its_application_leaves_nothing_to_do(
