@@ -13,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import latency, nouns, recovery, throughput
+from benchmarks import gateway, latency, nouns, recovery, throughput
 from benchmarks.cluster import make_topics
+from benchmarks.gateway import GatewayFigures
 from benchmarks.latency import Latency
 from benchmarks.machine import facts
 from benchmarks.nouns import Speed
@@ -26,17 +27,12 @@ from streams.runtime import broker
 
 def main() -> int:
     """Measure and print; 1 if a run's event log was not right."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     names = [shape.name for shape in SHAPES]
-    parser.add_argument("--shape", choices=names, action="append", help="only these shapes")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--no-latency", action="store_true")
-    parser.add_argument("--no-recovery", action="store_true")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    options = parser.parse_args()
+    options = _options(names)
     console = Console()
     runs: list[Throughput] = []
     hop: Latency | None = None
+    door: GatewayFigures | None = None
     interruptions: list[Interruption] = []
     restored: Restore | None = None
     with console.status("small messages of every noun"):
@@ -55,6 +51,9 @@ def main() -> int:
             if not options.no_latency:
                 with console.status("latency"):
                     hop = latency.measure(info.bootstrap, folder)
+            if not options.no_gateway:
+                with console.status("gateway"):
+                    door = gateway.measure(info.bootstrap, folder)
             if not options.no_recovery:
                 with console.status("recovery"):
                     interruptions += recovery.interruptions(
@@ -74,6 +73,7 @@ def main() -> int:
                     )
     known = {**facts(), "kafka": kafka}
     _show(console, runs, hop)
+    _show_gateway(console, door)
     _show_nouns(console, speeds)
     _show_recovery(console, interruptions, restored)
     console.print(", ".join(f"{name} {value}" for name, value in known.items()), style="dim")
@@ -81,10 +81,22 @@ def main() -> int:
         document = {"facts": known, "throughput": [asdict(run) for run in runs],
                     "nouns": [asdict(speed) for speed in speeds],
                     "latency": asdict(hop) if hop else None,
+                    "gateway": asdict(door) if door else None,
                     "interruptions": [asdict(row) for row in interruptions],
                     "restore": asdict(restored) if restored else None}  # fmt: skip
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0 if all(run.right for run in runs) else 1
+
+
+def _options(names: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--shape", choices=names, action="append", help="only these shapes")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--no-latency", action="store_true")
+    parser.add_argument("--no-gateway", action="store_true")
+    parser.add_argument("--no-recovery", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    return parser.parse_args()
 
 
 def _show(console: Console, runs: list[Throughput], hop: Latency | None) -> None:
@@ -108,6 +120,16 @@ def _show(console: Console, runs: list[Throughput], hop: Latency | None) -> None
         console.print(
             f"One hop at {latency.RATE_PER_S} messages/s: p50 {hop.p50_ms:.1f} ms, "
             f"p90 {hop.p90_ms:.1f} ms, p99 {hop.p99_ms:.1f} ms, max {hop.max_ms:.1f} ms",
+            highlight=False,
+        )
+
+
+def _show_gateway(console: Console, door: GatewayFigures | None) -> None:
+    if door:
+        console.print(
+            f"Gateway, one process: {door.accepted_per_s:,.0f} messages of 2 KB accepted/s, "
+            f"{door.cpu_us_per_event:,.0f} µs of CPU each; replies at {gateway.RATE_PER_S} "
+            f"requests/s: p50 {door.reply_p50_ms:.1f} ms, p99 {door.reply_p99_ms:.1f} ms",
             highlight=False,
         )
 

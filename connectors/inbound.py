@@ -72,6 +72,7 @@ def admit(
     received_ms: int,
     origin: str = "",
     traceparent: str = "",
+    header: Header | None = None,
 ) -> Admitted:
     """Address one message as it came in.
 
@@ -82,6 +83,7 @@ def admit(
         received_ms: Epoch milliseconds UTC; stands in for a message that has no timestamp.
         origin: Where it came from, for people (a file, a peer); kept with a refusal only.
         traceparent: W3C trace context to pass on; made by the caller, empty for none.
+        header: What `peek_header` found, where the caller has looked already.
 
     Returns:
         A record for `cim.iN.inbound`; one for `cim.iN.rejected` where the message is larger
@@ -105,7 +107,7 @@ def admit(
             traceparent=traceparent,
         )
     _check_interface(interface_id, catalogue)
-    header = _peek(data)
+    header = _usable(header or peek_header(data))
     identity = _identity(header, data, catalogue)
     shown = identity.key if identity else unreadable_key(data)
     media = b"application/xml" if identity else b"application/octet-stream"
@@ -154,7 +156,7 @@ def admit_oversize(
         UnknownInterfaceError: the catalogue has no such interface.
     """
     _check_interface(interface_id, catalogue)
-    header = _peek(head)
+    header = _usable(peek_header(head))
     identity = _identity(header, None, catalogue)
     shown = identity.key if identity else b"sha256|" + sha256.encode()
     would_enter = Admitted(
@@ -227,9 +229,8 @@ def _check_interface(interface_id: str, catalogue: Catalogue) -> None:
         raise UnknownInterfaceError(interface_id, catalogue.interfaces)
 
 
-def _peek(data: bytes) -> Header | None:
+def _usable(header: Header | None) -> Header | None:
     """The header, None where there is none or its identifiers are none."""
-    header = peek_header(data)
     if header is None:
         return None
     fields = (

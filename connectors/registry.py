@@ -25,7 +25,11 @@ SourceFactory = Callable[[str, Mapping[str, object], Catalogue], Source]
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a connector says of itself; `source` is "module:callable" of a `SourceFactory`."""
+    """What a connector says of itself.
+
+    `source` is "module:callable" of a `SourceFactory`; empty for one that the settings cannot name
+    as a source, because a command of its own serves it.
+    """
 
     name: str
     title: str
@@ -35,7 +39,7 @@ class Manifest:
     emits: tuple[str, ...]
     replayable: bool
     guarantee: str
-    source: str
+    source: str = ""
 
 
 def manifests() -> dict[str, Manifest]:
@@ -61,7 +65,7 @@ def make_source(
         raise SourceConfigError(
             name, what="this is no name", fix="use small letters, digits and hyphens, at most 64"
         )
-    known = manifests()
+    known = {name: manifest for name, manifest in manifests().items() if manifest.source}
     if kind not in known:
         raise SourceConfigError(
             name, what=f"there is no connector {kind!r}", fix=f"name one of {', '.join(known)}"

@@ -6,7 +6,7 @@ of a message. `message.xsd` is the schema of what is written.
 """
 
 from schemas.envelope.excerpt import excerpt
-from schemas.envelope.header import HeaderFields, peek_fields, peek_header
+from schemas.envelope.header import HeaderFields, fields_of, peek_fields, peek_header
 from schemas.envelope.model import (
     Header,
     Kind,
@@ -32,6 +32,7 @@ __all__ = [
     "ReplyError",
     "excerpt",
     "fault",
+    "fields_of",
     "peek_fields",
     "peek_header",
     "read",

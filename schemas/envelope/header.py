@@ -106,7 +106,12 @@ def peek_fields(data: bytes, limits: XmlLimits = DEFAULT) -> HeaderFields | None
         root = _head(data, limits)
     except MessageError:
         return None
-    if root is None or kind_of_name(local_name(root)) is Kind.FAULT:
+    return None if root is None else fields_of(root)
+
+
+def fields_of(root: etree._Element) -> HeaderFields | None:
+    """What `peek_fields` finds in a message that is parsed already."""
+    if kind_of_name(local_name(root)) is Kind.FAULT:
         return None
     element = header_element(root)
     if element is None:

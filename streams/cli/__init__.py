@@ -22,6 +22,7 @@ from streams.cli import (
     demo,
     dlq,
     doctor,
+    gateway,
     glossary,
     model,
     replay,
@@ -60,6 +61,8 @@ app.add_typer(broker.app)
 app.add_typer(topics.app)
 app.add_typer(model.app)
 app.command()(run.run)
+app.command()(gateway.gateway)
+app.command("gateway-key")(gateway.gateway_key)
 app.command()(send.send)
 app.command()(tail.tail)
 app.command()(stats.stats)

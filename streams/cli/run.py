@@ -79,7 +79,7 @@ def run(
         make_configured(settings, name, aim.catalogue).check()
     servers = aim.kafka.bootstrap_servers
     admin = provision.connect(servers, settings.kafka.properties)
-    _check_topics(admin, aim.catalogue)
+    check_topics(admin, aim.catalogue)
     allowed_ms = provision.session_timeout_min_ms(admin)
     raise typer.Exit(_supervise(servers, with_session_timeout(settings, allowed_ms)))
 
@@ -129,7 +129,7 @@ def _check_interfaces(settings: Settings, catalogue: Catalogue) -> None:
         )
 
 
-def _check_topics(admin: provision.Admin, catalogue: Catalogue) -> None:
+def check_topics(admin: provision.Admin, catalogue: Catalogue) -> None:
     """Refuse to start where a topic is missing or has another number of partitions.
 
     State and identity depend on the counts: with another one, repeats would not meet.

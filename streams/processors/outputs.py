@@ -42,6 +42,7 @@ from streams.processors.provenance import inbound_headers
 from streams.processors.understand import Understood
 from topics import Catalogue, naming
 from topics.rejection import REDRIVEN_FROM, UNKNOWN_SOURCE, rejection_headers
+from topics.replies import ANSWERS
 
 _KEPT: Final = ("traceparent", REDRIVEN_FROM)
 # How much of a refused oversize is kept (DESIGN: digest, size and the first 64 KiB).
@@ -141,7 +142,10 @@ def failed_reply(
 
 
 def reply_output(record: Record, header: Header, home: str, context: str, reply: bytes) -> Output:
-    """Address a reply to the sender, on the outbound topic of the noun's home."""
+    """Address a reply to the sender, on the outbound topic of the noun's home.
+
+    `record` is the one on inbound: who sent it finds by its place the reply to just this sending.
+    """
     source = header.source or UNKNOWN_SOURCE
     correlation = header.correlation_id or header.message_id
     return Output(
@@ -161,6 +165,7 @@ def reply_output(record: Record, header: Header, home: str, context: str, reply:
             ("ce_destination", source.encode()),
             *_optional("ce_correlationid", correlation),
             *_optional("cimstream_replyaddress", header.reply_address),
+            (ANSWERS, str(record).encode()),
             ("traceparent", _traceparent(record, correlation.encode())),
         ),
     )

@@ -112,3 +112,24 @@ STATE_SWEPT: Final = Counter(
 PARTITIONS: Final = Gauge(
     "cimstream_assigned_partitions", "Input partitions this worker holds", registry=REGISTRY
 )
+GATEWAY_REQUESTS: Final = Counter(
+    "cimstream_gateway_requests",
+    "Requests to the gateway, by what became of them: served, or the code of a refusal",
+    ("interface", "outcome"),
+    registry=REGISTRY,
+)
+GATEWAY_SECONDS: Final = Histogram(
+    "cimstream_gateway_request_seconds",
+    "From the head of a request to its response, the wait for a reply included",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60),
+    registry=REGISTRY,
+)
+GATEWAY_REPLIES: Final = Counter(
+    "cimstream_gateway_replies",
+    "Replies that arrived: waited for, late (asked here, nobody waits), other (not asked here)",
+    ("fate",),
+    registry=REGISTRY,
+)
+GATEWAY_OPEN: Final = Gauge(
+    "cimstream_gateway_open_requests", "Requests being worked on", registry=REGISTRY
+)

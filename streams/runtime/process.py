@@ -32,16 +32,19 @@ EXIT_FENCED: Final = 75  # EX_TEMPFAIL: its place belongs to somebody else now
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What the supervisor tells a process: to be the worker of a slot, or a source."""
+    """What the supervisor tells a process: to be the worker of a slot, a source, or a gateway."""
 
     bootstrap: str
     settings: Settings
     slot: int | None = None
     source: str | None = None
+    gateway: int | None = None
 
     @property
     def name(self) -> str:
         """How people know it."""
+        if self.gateway is not None:
+            return f"gateway {self.gateway}"
         return f"source {self.source}" if self.slot is None else f"slot {self.slot}"
 
     def to_json(self) -> str:
@@ -52,6 +55,7 @@ class Orders:
                 "settings": self.settings.model_dump(mode="json"),
                 "slot": self.slot,
                 "source": self.source,
+                "gateway": self.gateway,
             }
         )
 
@@ -97,6 +101,10 @@ def _obey(orders: Orders, stopping: Event) -> None:
         from streams.runtime.sources import run_configured  # noqa: PLC0415
 
         run_configured(orders.bootstrap, orders.settings, orders.source, stopping)
+    elif orders.gateway is not None:
+        from streams.runtime.gateway.process import run_gateway  # noqa: PLC0415
+
+        run_gateway(orders.bootstrap, orders.settings, orders.gateway)
 
 
 def _die(orders: Orders, status: int, code: str, reason: str) -> None:

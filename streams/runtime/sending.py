@@ -1,7 +1,7 @@
 """Sending messages outside a transaction, each with its receipt.
 
-Lives here: the idempotent producer behind `cimstream send`. Must not live here: transactions
-(`streams.engine.kafka`), what a message is (`connectors.inbound`).
+Lives here: the idempotent producer behind `cimstream send` and the gateway. Must not live here:
+transactions (`streams.engine.kafka`), what a message is (`connectors.inbound`).
 
 Invariant: every message passed to `send` is reported exactly once, delivered or failed, and
 no more than `buffer_bytes` of them wait in memory.
@@ -50,22 +50,7 @@ class Sender:
         self._timeout_s = timeout_s
         self._buffer_bytes = max(buffer_bytes, settings.message_bytes_max)
         self._waiting_bytes = 0
-        self._producer = Producer(
-            {
-                "bootstrap.servers": settings.bootstrap_servers,
-                "enable.idempotence": True,
-                "acks": "all",
-                "compression.type": "lz4",
-                # The JVM's default, so that repeats meet on one partition whoever sends.
-                "partitioner": "murmur2_random",
-                "linger.ms": 5,
-                "batch.size": 1024 * 1024,
-                "message.max.bytes": settings.message_bytes_max + MESSAGE_OVERHEAD_BYTES,
-                "message.timeout.ms": int(timeout_s * 1000),
-                "log.connection.close": False,
-                **settings.extra,
-            }
-        )
+        self._producer = _idempotent(settings, timeout_s, linger_ms=5)
 
     def send(self, output: Output, report: OnDelivery) -> None:
         """Queue `output`, waiting for room; `report` is told what became of it."""
@@ -110,7 +95,88 @@ class Sender:
         message: Message | None,
     ) -> None:
         self._waiting_bytes -= size
-        if error is not None or message is None:
-            report(Delivery(topic, -1, -1, error.str() if error else "no answer"))
-        else:
-            report(Delivery(topic, message.partition() or 0, message.offset() or 0))
+        report(_delivery(topic, error, message))
+
+
+class LoopSender:
+    """The same producer for an event loop: nothing waits, `serve` brings the reports.
+
+    One thread, that of the loop. Invariant: as of `Sender`; what finds no room is refused.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, *, timeout_s: float, buffer_bytes: int = BUFFER_BYTES
+    ) -> None:
+        self._buffer_bytes = max(buffer_bytes, settings.message_bytes_max)
+        self._waiting_bytes = 0
+        # Requests wait for their receipts: what came in one turn of the loop is sent together.
+        self._producer = _idempotent(settings, timeout_s, linger_ms=1)
+        self.broken = False
+        """An error that this producer will never get over; its process has to end."""
+
+    @property
+    def waiting(self) -> int:
+        """Messages not yet reported."""
+        return len(self._producer)
+
+    def offer(self, output: Output, report: OnDelivery) -> bool:
+        """Queue `output` if there is room; `report` is told within `serve` what became of it."""
+        size = len(output.value or b"")
+        if self._waiting_bytes and self._waiting_bytes + size > self._buffer_bytes:
+            return False
+
+        def delivered(error: KafkaError | None, message: Message | None) -> None:
+            self._waiting_bytes -= size
+            self.broken = self.broken or (error is not None and error.fatal())
+            report(_delivery(output.topic, error, message))
+
+        try:
+            self._producer.produce(
+                output.topic,
+                key=output.key,
+                value=output.value,
+                headers=list(output.headers),
+                on_delivery=delivered,
+            )
+        except BufferError:
+            return False
+        except KafkaException as error:
+            self.broken = self.broken or error.args[0].fatal()
+            return False
+        self._waiting_bytes += size
+        return True
+
+    def serve(self) -> None:
+        """Bring the reports that have come."""
+        self._producer.poll(0)
+
+    def finish(self, within_s: float) -> None:
+        """Wait for the reports of what is still queued; what is later is given up."""
+        self._producer.flush(within_s)
+        self._producer.purge()
+        self._producer.flush(_SERVE_S)
+
+
+def _idempotent(settings: KafkaSettings, timeout_s: float, *, linger_ms: int) -> Producer:
+    return Producer(
+        {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "enable.idempotence": True,
+            "acks": "all",
+            "compression.type": "lz4",
+            # The JVM's default, so that repeats meet on one partition whoever sends.
+            "partitioner": "murmur2_random",
+            "linger.ms": linger_ms,
+            "batch.size": 1024 * 1024,
+            "message.max.bytes": settings.message_bytes_max + MESSAGE_OVERHEAD_BYTES,
+            "message.timeout.ms": int(timeout_s * 1000),
+            "log.connection.close": False,
+            **settings.extra,
+        }
+    )
+
+
+def _delivery(topic: str, error: KafkaError | None, message: Message | None) -> Delivery:
+    if error is not None or message is None:
+        return Delivery(topic, -1, -1, error.str() if error else "no answer")
+    return Delivery(topic, message.partition() or 0, message.offset() or 0)

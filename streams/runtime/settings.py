@@ -136,6 +136,53 @@ class Http(_Section):
     )
 
 
+class Gateway(_Section):
+    """The HTTP door for systems: `cimstream gateway`."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="address to bind; off loopback an access file is needed, and TLS",
+    )
+    port: int = Field(default=8080, ge=0, le=65_535, description="port; 0: a free one")
+    processes: int = Field(default=1, ge=1, le=64, description="processes that share the port")
+    access_file: Path | None = Field(
+        default=None,
+        description="who may send what, with the hashes of keys; empty: anybody, on loopback only",
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="PEM, the chain included; with key_file the door speaks TLS"
+    )
+    key_file: Path | None = Field(default=None, description="PEM, the key of the certificate")
+    tls_elsewhere: bool = Field(
+        default=False,
+        description="off loopback without TLS, because a proxy before the gateway has it",
+    )
+    wait_s: float = Field(
+        default=10.0, ge=0, le=300, description="s; wait for a reply unless Prefer: wait says so"
+    )
+    wait_max_s: float = Field(
+        default=60.0, ge=0, le=300, description="s; longest wait that Prefer can ask for"
+    )
+    send_timeout_s: float = Field(
+        default=5.0, ge=1, le=60, description="s; a message not confirmed by then is answered 503"
+    )
+    head_timeout_s: float = Field(
+        default=10.0, ge=0.1, le=120, description="s; for the head of a request to arrive"
+    )
+    body_timeout_s: float = Field(
+        default=30.0, ge=0.1, le=600, description="s; for the body of a request to arrive"
+    )
+    requests_max: Positive = Field(
+        default=2_000, description="open requests per process; one more is answered 503"
+    )
+    health_port: int = Field(
+        default=9480,
+        ge=0,
+        le=65_000,
+        description="/metrics and /health of process 0, process n has port + n; 0: a free one",
+    )
+
+
 class Logging(_Section):
     """Log lines on stderr."""
 
@@ -175,6 +222,7 @@ class Settings(BaseSettings):
     kafka: Kafka = Kafka()
     worker: Worker = Worker()
     http: Http = Http()
+    gateway: Gateway = Gateway()
     logging: Logging = Logging()
     broker: Broker = Broker()
     sources: Mapping[str, Source] = Field(

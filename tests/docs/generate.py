@@ -25,6 +25,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from connectors.rest import openapi
 from schemas.codes.names import KINDS, Entry, entries
 from schemas.codes.tables import sources
 from schemas.errors import CODES
@@ -375,8 +376,14 @@ def asyncapi_page() -> str:
     return asyncapi.render(asyncapi.document(load_catalogue(), version("cimstream")))
 
 
+def openapi_page() -> str:
+    """The document that the gateway serves."""
+    return openapi.render(openapi.document(load_catalogue()))
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "asyncapi.json": asyncapi_page,
+    "openapi.json": openapi_page,
     "settings.md": settings,
     "errors.md": errors,
     "interfaces.md": interfaces,

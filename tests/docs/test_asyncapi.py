@@ -5,14 +5,8 @@ The official schema is not part of this repository: npm brings it, once per virt
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +17,7 @@ from connectors.inbound import admit, admit_oversize
 from streams import cli
 from streams.engine.record import Headers, Output
 from tests.commands import examples
+from tests.docs.official import schema_from_npm
 from tests.unit.registers.driver import CATALOGUE, START_MS, TRACE, House
 from topics.asyncapi.headers import KINDS, header_schema
 
@@ -33,49 +28,14 @@ DOCUMENT: dict[str, Any] = json.loads(WRITTEN.read_text(encoding="utf-8"))
 PACKAGE = "@asyncapi/specs@6.11.1"
 MEMBER = "package/schemas/3.0.0.json"
 SHA256 = "d4571a420e6ffb7fcc7066c95a6db1202f299a3c51daa103d0706bf30f95e626"
-# 350 KB; who has no registry is told so after the first try.
-DOWNLOAD_S = 60.0
 
 
 # --- the official schema --------------------------------------------------------------------------
 
 
-def bring(cache: Path, work: Path) -> None:
-    """Have npm bring the package, and keep its schema.
-
-    Raises:
-        OSError: there is no npm.
-        subprocess.SubprocessError: it does not reach a registry that has the package.
-    """
-    npm = shutil.which("npm")
-    if npm is None:
-        raise OSError("no npm on the path")
-    subprocess.run(
-        [npm, "pack", PACKAGE, "--silent", "--fetch-retries=0", f"--pack-destination={work}"],
-        cwd=work, capture_output=True, timeout=DOWNLOAD_S, check=True,
-    )  # fmt: skip
-    (packed,) = work.glob("*.tgz")
-    with tarfile.open(packed) as archive:
-        member = archive.extractfile(MEMBER)
-        assert member is not None
-        data = member.read()
-    # Under its name when it is whole: tests run in several processes.
-    incoming = cache.with_suffix(f".{os.getpid()}")
-    incoming.write_bytes(data)
-    incoming.replace(cache)
-
-
 @pytest.fixture(scope="module")
 def official(tmp_path_factory: pytest.TempPathFactory) -> Draft7Validator:
-    cache = Path(sys.prefix, f"asyncapi-3.0.0-{SHA256[:8]}.json")
-    if not cache.exists():
-        try:
-            bring(cache, tmp_path_factory.mktemp("npm"))
-        except (OSError, subprocess.SubprocessError) as error:
-            pytest.skip(f"npm cannot bring {PACKAGE}: {error}")
-    data = cache.read_bytes()
-    assert hashlib.sha256(data).hexdigest() == SHA256, f"{cache} is not what it was"
-    return Draft7Validator(json.loads(data))
+    return Draft7Validator(schema_from_npm(PACKAGE, MEMBER, SHA256, tmp_path_factory))
 
 
 def test_the_document_is_valid_against_the_official_schema(official: Draft7Validator) -> None:

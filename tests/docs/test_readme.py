@@ -137,13 +137,17 @@ SET_UP = ("make setup", ". .venv/bin/activate")
     reason="the tour starts a broker on Java and asks with curl",
 )
 def test_the_tour_does_what_the_readme_says(shell: Shell) -> None:
-    port = str(free_port())
+    port, door, beside = free_port(), free_port(), free_port()
     for step in steps():
         if step.commands.startswith(SET_UP[0]):
             assert step.commands.split("\n")[:-1] == list(SET_UP)
             continue
         commands = step.commands.replace("cimstream run ", f"cimstream run --http-port {port} ")
         commands = commands.replace("localhost:9464", f"localhost:{port}")
+        ports = f"--port {door} --health-port {beside}"
+        commands = commands.replace("cimstream gateway ", f"cimstream gateway {ports} ")
+        commands = commands.replace("localhost:8080", f"localhost:{door}")
+        commands = commands.replace("localhost:9480", f"localhost:{beside}")
         # What was sent is processed a moment later: sending and looking are separate steps.
         *first, last = commands.strip().split("\n")
         if last.startswith("cimstream stats"):
@@ -155,7 +159,8 @@ def test_the_tour_does_what_the_readme_says(shell: Shell) -> None:
 
 def test_the_tour_has_its_stations_in_order() -> None:
     stations = ["broker up", "topics apply", "cimstream run", "cimstream send", "stats", "tail",
-                "dlq list", "dlq show", "kill -9", "/metrics", "broker down"]  # fmt: skip
+                "dlq list", "dlq show", "kill -9", "/metrics", "cimstream gateway",
+                "broker down"]  # fmt: skip
     commands = "".join(step.commands for step in steps())
     places = [commands.index(station) for station in stations]
     assert places == sorted(places)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from topics.catalogue import VERBS
 from topics.rejection import REDRIVEN_FROM, UNKNOWN_SOURCE
+from topics.replies import ANSWERS
 
 Schema = dict[str, Any]
 
@@ -37,6 +38,7 @@ _SAID: Final[Mapping[str, str]] = {
     "ce_revision": "Header Revision.",
     "ce_destination": "The system addressed.",
     "cimstream_replyaddress": "Header ReplyAddress.",
+    ANSWERS: "Which record on inbound it answers: topic/partition@offset.",
     "cimstream_reroutedfrom": "Where the record lay before it was forwarded to its partition.",
     REDRIVEN_FROM: "Where the message lay in rejected before it entered again.",
     "cimstream_replayid": "Which replay wrote it.",
@@ -90,7 +92,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
     ),
     "reply": (
         (XML,),
-        (*_EVENT, *_ROUTING, "ce_destination", "traceparent"),
+        (*_EVENT, *_ROUTING, "ce_destination", ANSWERS, "traceparent"),
         ("ce_correlationid", "cimstream_replyaddress"),
     ),
     "rejection": (

@@ -1,0 +1,335 @@
+"""Between HTTP and calls, both ways: headers to what is asked for, outcomes to responses.
+
+Lives here: which headers mean what, which status an outcome has, the form of receipts, replies
+and problems. Must not live here: sockets, waiting, Kafka, clocks.
+
+Pure and total: whatever a client sends becomes an `Asking` or a `RequestError` with a stable code;
+whatever happened to a message becomes a `Response`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from connectors.exchange import Call, Place
+from connectors.rest.config import RestLimits
+from schemas.envelope import read
+from schemas.errors import CODES, MessageError
+from topics import naming
+
+XML: Final = "application/xml"
+JSON: Final = "application/json"
+PROBLEM: Final = "application/problem+json"
+_XML_TYPES: Final = (XML, "text/xml")
+_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_ANSWER_ID: Final = re.compile(r"(\d{1,9})-(\d{1,18})", re.ASCII)
+_RETRY_S: Final = 1
+
+_TABLE: Final[Mapping[str, Any]] = tomllib.loads(
+    Path(__file__).with_name("problems.toml").read_text(encoding="utf-8")
+)
+STATUS_OF: Final[Mapping[str, int]] = {
+    code: int(status) for status, codes in _TABLE["status"].items() for code in codes
+}
+"""HTTP status by stable code of schemas/errors.toml."""
+HTTP_PROBLEMS: Final[Mapping[str, Mapping[str, Any]]] = _TABLE["problem"]
+"""Codes that only HTTP has: status, what, fix."""
+
+
+class RequestError(Exception):
+    """The HTTP request is at fault, or cannot be worked on now; `code` is in `HTTP_PROBLEMS`."""
+
+    def __init__(self, code: str, detail: str = "", headers: Mapping[str, str] | None = None):
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+        self.headers = headers or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What goes back."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What the headers of a POST ask for. `wait_s` 0: do not wait for the reply."""
+
+    length: int
+    gzip: bool
+    wait_s: float
+    accept: str
+    idempotency_key: str
+    traceparent: str
+
+
+def read_headers(headers: Mapping[str, str], bytes_max: int, limits: RestLimits) -> Asking:
+    """What a POST asks for, decided before its body is read.
+
+    Args:
+        headers: By name in lower case.
+        bytes_max: Of a body, packed or not.
+        limits: Bounds of the wait.
+
+    Raises:
+        RequestError: media_type_unsupported, encoding_unsupported, length_required,
+            preference_invalid.
+        MessageError: message_too_large.
+    """
+    media = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media not in _XML_TYPES:
+        raise RequestError("media_type_unsupported", headers={"Accept": ", ".join(_XML_TYPES)})
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip"):
+        raise RequestError("encoding_unsupported", headers={"Accept-Encoding": "gzip"})
+    length = headers.get("content-length", "")
+    if not length.isdecimal() or "transfer-encoding" in headers:
+        raise RequestError("length_required")
+    if int(length) > bytes_max:
+        raise MessageError.of(
+            "message_too_large", f"it has {length} bytes, the limit is {bytes_max}"
+        )
+    traceparent = headers.get("traceparent", "")
+    return Asking(
+        int(length),
+        encoding == "gzip",
+        _wait_s(headers.get("prefer", ""), limits),
+        headers.get("accept", "*/*"),
+        headers.get("idempotency-key", "").strip().strip('"'),
+        traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
+    )
+
+
+def unpack(body: bytes, bytes_max: int) -> bytes:
+    """The bytes in a gzip stream, never more than one above `bytes_max` of them held.
+
+    Raises:
+        RequestError: encoding_invalid.
+        MessageError: message_too_large.
+    """
+    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    try:
+        data = stream.decompress(body, bytes_max + 1)
+    except zlib.error:
+        raise RequestError("encoding_invalid") from None
+    if len(data) > bytes_max:
+        raise MessageError.of("message_too_large", f"unpacked it is above {bytes_max} bytes")
+    if not stream.eof or stream.unused_data:
+        raise RequestError("encoding_invalid")
+    return data
+
+
+def check_call(asking: Asking, call: Call) -> None:
+    """Refuse what could not be answered as asked, before anything is accepted.
+
+    Raises:
+        RequestError: idempotency_key_mismatch, not_acceptable.
+    """
+    if asking.idempotency_key and asking.idempotency_key != call.header.message_id:
+        has = "another" if call.header.message_id else "none"
+        raise RequestError("idempotency_key_mismatch", f"it has {has}")
+    if call.asked is not None:
+        check_accept(asking.accept)
+
+
+def check_accept(accept: str) -> None:
+    """Refuse a client that would not read a reply, which is XML.
+
+    Raises:
+        RequestError: not_acceptable.
+    """
+    if not any(_quality(accept, media) for media in _XML_TYPES):
+        raise RequestError("not_acceptable")
+
+
+def accepted(call: Call, place: Place) -> Response:
+    """The receipt of a message that is durable; with where its answer will be, if it gets one."""
+    receipt: dict[str, object] = {
+        "identity": call.message.identity,
+        "topic": place.topic,
+        "partition": place.partition,
+        "offset": place.offset,
+    }
+    headers = {"Content-Type": JSON}
+    if call.asked is not None:
+        receipt["answer"] = answer_path(call.interface, place)
+        headers |= {"Location": answer_path(call.interface, place), "Retry-After": str(_RETRY_S)}
+    return Response(202, _json(receipt), headers)
+
+
+def pending(interface: str, place: Place) -> Response:
+    """There is no answer yet."""
+    return Response(
+        202,
+        _json({"answer": answer_path(interface, place), "status": "pending"}),
+        {"Content-Type": JSON, "Retry-After": str(_RETRY_S)},
+    )
+
+
+def answered(reply: bytes, accept: str, instance: str) -> Response:
+    """The reply as it lies on outbound; a refusal as a problem to who names that form in Accept.
+
+    Raises:
+        RequestError: reply_unreadable.
+    """
+    status, errors = _outcome(reply)
+    if status >= 400 and PROBLEM in accept.lower() and _quality(accept, PROBLEM):
+        document = {
+            "type": f"urn:cimstream:error:{errors[0]['code']}",
+            "title": errors[0]["what"],
+            "status": status,
+            "code": errors[0]["code"],
+            "detail": errors[0]["why"],
+            "instance": instance,
+            "errors": errors,
+        }
+        return Response(status, _json(document), {"Content-Type": PROBLEM})
+    return Response(status, reply, {"Content-Type": XML})
+
+
+def refused(error: MessageError, where: str, instance: str, retry_s: int = _RETRY_S) -> Response:
+    """The problem of a message that was refused at the door."""
+    first = error.problems[0]
+    status = STATUS_OF[first.code]
+    headers = {"WWW-Authenticate": 'ApiKey realm="cimstream"'} if status == 401 else {}
+    if status in (429, 503):
+        headers["Retry-After"] = str(retry_s)
+    place = "".join((first.xpath or "", f" line {first.line}" if first.line else "")).strip()
+    code = first.definition
+    said = {"iec_code": code.iec_code, "what": code.what, "fix": code.fix}
+    return _problem(status, first.code, first.detail, place or where, instance, said, headers)
+
+
+def failed(error: RequestError, where: str, instance: str) -> Response:
+    """The problem of a request that HTTP's own rules refuse."""
+    known = HTTP_PROBLEMS[error.code]
+    said = {"what": known["what"], "fix": known["fix"]}
+    headers = dict(error.headers)
+    if known["status"] == 503:
+        headers["Retry-After"] = str(_RETRY_S)
+    return _problem(known["status"], error.code, error.detail, where, instance, said, headers)
+
+
+def answer_path(interface: str, place: Place) -> str:
+    """Where the answer to the message at this place is."""
+    return f"/v1/{interface}/answers/{place.partition}-{place.offset}"
+
+
+def read_answer_id(interface: str, text: str) -> Place:
+    """The place that `answer_path` wrote.
+
+    Raises:
+        RequestError: call_unknown.
+    """
+    found = _ANSWER_ID.fullmatch(text)
+    if found is None:
+        raise RequestError("call_unknown")
+    return Place(naming.inbound(interface), int(found[1]), int(found[2]))
+
+
+def _wait_s(prefer: str, limits: RestLimits) -> float:
+    """Of `Prefer` (RFC 7240): `respond-async` does not wait, `wait=N` so many seconds."""
+    wait = limits.wait_s
+    for token in re.split(r"[,;]", prefer):
+        name, _, value = token.strip().lower().partition("=")
+        if name.strip() == "respond-async":
+            return 0.0
+        if name.strip() == "wait":
+            text = value.strip().strip('"')
+            if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+                raise RequestError("preference_invalid")
+            wait = min(float(text), limits.wait_max_s)
+    return wait
+
+
+def _quality(accept: str, media: str) -> float:
+    """How much `Accept` (RFC 9110) wants a media type; the most exact range decides; 0: not."""
+    kind = media.partition("/")[0]
+    best = (-1, 0.0)
+    for item in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in item.split(";"))
+        exactness = {"*/*": 0, f"{kind}/*": 1, media: 2}.get(name, -1)
+        if exactness > best[0]:
+            best = (exactness, _q(parameters))
+    return best[1]
+
+
+def _q(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(1.0, max(0.0, float(value)))
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _outcome(reply: bytes) -> tuple[int, list[dict[str, str]]]:
+    """The status of a reply, and of one that refuses, what it says.
+
+    A reply that none of us wrote may have errors without our code: 422 then, its own words kept.
+
+    Raises:
+        RequestError: reply_unreadable.
+    """
+    try:
+        message = read(reply)
+    except MessageError as unreadable:
+        raise RequestError("reply_unreadable", unreadable.code) from None
+    if message.reply is None or message.reply.result != "FAILED":
+        return 200, []
+    errors = []
+    status = 0
+    for error in message.reply.errors:
+        code = error.details.partition(":")[0]
+        status = status or STATUS_OF.get(code, 422)
+        known = CODES.get(code)
+        errors.append(
+            {
+                "code": code if known else "foreign",
+                "iec_code": error.code,
+                "what": error.reason,
+                "why": error.details,
+                **({"fix": known.fix} if known else {}),
+                **({"object": error.object_id.value} if error.object_id else {}),
+            }
+        )
+    return status or 422, errors or [{"code": "foreign", "what": "FAILED", "why": ""}]
+
+
+def _problem(
+    status: int,
+    code: str,
+    why: str,
+    where: str,
+    instance: str,
+    said: Mapping[str, str],
+    headers: Mapping[str, str],
+) -> Response:
+    document = {
+        "type": f"urn:cimstream:error:{code}",
+        "title": said["what"],
+        "status": status,
+        "code": code,
+        "where": where,
+        "detail": why or said["what"],
+        "instance": instance,
+        **{key: text for key, text in said.items() if key != "what"},
+    }
+    return Response(status, _json(document), {"Content-Type": PROBLEM, **headers})
+
+
+def _json(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,175 @@
+"""The process of one gateway slot: an HTTP server on a shared port, the doors behind it.
+
+Lives here: wiring, the socket, TLS, starting and stopping. Must not live here: what a door does
+with a request, what the exchange does with a call.
+
+Every slot listens on the same port (SO_REUSEPORT) and the kernel spreads connections over them; a
+slot that is killed takes only its own connections with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from connectors.access import Gatekeeper, load_access
+from connectors.rest.config import RestLimits
+from connectors.rest.server import RestDoor
+from streams.engine.errors import FatalError
+from streams.runtime import metrics
+from streams.runtime.gateway.exchange import KafkaExchange
+from streams.runtime.gateway.protocol import guarded
+from streams.runtime.gateway.replies import Fate
+from streams.runtime.health import Health, HealthServer
+from streams.runtime.logs import log
+from streams.runtime.settings import Gateway, Settings
+from streams.runtime.wiring import kafka_settings
+from topics import load_catalogue
+
+# The supervisor gives a process 20 s to end. Open calls may still get their replies for 3 s, then
+# they are told to ask again; connections have 12 s to take their answers, the producer 5 s.
+_GRACE_S: Final = 3.0
+_END_S: Final = 12
+_KEEP_ALIVE_S: Final = 30
+_BEAT_S: Final = 1.0
+_BACKLOG: Final = 2048
+
+
+class _Server(uvicorn.Server):
+    """Tells when it can be reached; ends open calls before it waits for open connections."""
+
+    def __init__(
+        self, config: uvicorn.Config, exchange: KafkaExchange, started: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._exchange = exchange
+        self._tell_started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self._tell_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more, let what is open come to its end."""
+        asyncio.get_running_loop().call_later(_GRACE_S, self._exchange.let_go)
+        await super().shutdown(sockets)
+
+
+def run_gateway(bootstrap: str, settings: Settings, slot: int) -> None:
+    """Serve until SIGTERM.
+
+    Raises:
+        OperatorError: the access file, the certificate or the broker.
+        FatalError: the exchange broke; a new process has a new one.
+        OSError: a port is in use.
+    """
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        # Their lines could hold what a client sent.
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
+    asyncio.run(_serve(bootstrap, settings, slot))
+    log("gateway", logging.INFO, "gateway stopped", slot=slot)
+
+
+async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
+    catalogue = load_catalogue(settings.catalogue)
+    wanted = settings.gateway
+    listening = listen(wanted.host, wanted.port)
+    health = Health()
+    port = wanted.health_port + slot if wanted.health_port else 0
+    probes = HealthServer(health, settings.http.host, port)
+    probes.start()
+    exchange = KafkaExchange(
+        kafka_settings(settings, bootstrap, catalogue),
+        catalogue,
+        f"gateway-{slot}",
+        timeout_s=wanted.send_timeout_s,
+        count=_count,
+    )
+    await exchange.start()
+    door = RestDoor(
+        catalogue,
+        exchange,
+        Gatekeeper(load_access(wanted.access_file, catalogue) if wanted.access_file else None),
+        RestLimits(
+            wait_s=wanted.wait_s,
+            wait_max_s=wanted.wait_max_s,
+            body_s=wanted.body_timeout_s,
+            requests_max=wanted.requests_max,
+        ),
+        _observe,
+    )
+    metrics.GATEWAY_OPEN.set_function(lambda: door.open_requests)
+    told = {"slot": slot, "pid": os.getpid(), "http": probes.port}
+    started = partial(log, "gateway", logging.INFO, "gateway started", **told, port=wanted.port)
+    server = _Server(_config(door.application(), wanted), exchange, started)
+    beating = asyncio.create_task(_beat(health, exchange, server))
+    try:
+        await server.serve([listening])
+        broken = exchange.broken
+    finally:
+        beating.cancel()
+        await exchange.stop()
+        probes.close()
+    if broken:
+        raise FatalError("the exchange with Kafka broke")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address, which other slots can bind too. `port` 0 takes a free one.
+
+    Raises:
+        OSError: the address is not ours, or somebody else's.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listening = socket.socket(family, kind, protocol)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listening.bind(address)
+    return listening
+
+
+def _config(application: ASGIApp, wanted: Gateway) -> uvicorn.Config:
+    tls: dict[str, Any] = {}
+    if wanted.certificate_file and wanted.key_file:
+        tls = {"ssl_certfile": wanted.certificate_file, "ssl_keyfile": wanted.key_file}
+    return uvicorn.Config(
+        application,
+        http=guarded(wanted.head_timeout_s),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_END_S,
+        **tls,
+    )
+
+
+async def _beat(health: Health, exchange: KafkaExchange, server: uvicorn.Server) -> None:
+    """Tell the probes that the loop turns; end the server that has nothing behind it any more."""
+    while not exchange.broken:
+        health.turned(ready=exchange.ready)
+        await asyncio.sleep(_BEAT_S)
+    server.should_exit = True
+
+
+def _observe(interface: str, outcome: str, seconds: float) -> None:
+    metrics.GATEWAY_REQUESTS.labels(interface, outcome).inc()
+    metrics.GATEWAY_SECONDS.observe(seconds)
+
+
+def _count(fate: Fate) -> None:
+    metrics.GATEWAY_REPLIES.labels(fate.value).inc()

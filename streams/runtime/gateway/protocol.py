@@ -1,0 +1,78 @@
+"""Limits that the HTTP server itself does not have: time and size of a request's head.
+
+Lives here: the guard on one connection. Must not live here: what a request means.
+
+A client that sends its head a byte at a time (slow loris), or nothing at all, or headers without
+end, or that does not read its answer, holds a connection only so long, and little memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with a clock that runs until the head is there; see `guarded`."""
+
+    head_s = 10.0
+    head_bytes_max = 64 * 1024
+
+    _clock: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a first request."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """What comes while a head is open is counted; between requests, a new clock starts."""
+        super().data_received(data)
+        if self._clock is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.head_bytes_max:
+                self.transport.abort()
+        elif self._idle():
+            self._start_clock()
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._stop_clock()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is written; who does not read it does not keep the connection for ever."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """As long as one that is kept may be silent; what it has not read by now is given up."""
+        self.transport.abort()
+
+    def _idle(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle  # None before the first request
+        return cycle is None or cycle.response_complete
+
+    def _start_clock(self) -> None:
+        self._stop_clock()
+        self._head_bytes = 0
+        self._clock = self.loop.call_later(self.head_s, self.transport.abort)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+
+def guarded(head_s: float) -> type[Any]:
+    """The protocol with this time for a head."""
+    return type("Guarded", (GuardedProtocol,), {"head_s": head_s})

@@ -1,0 +1,183 @@
+"""Which reply belongs to which call, as far as this process remembers.
+
+Lives here: who waits for what, and the replies and calls of late. Must not live here: Kafka, and
+what is older (`recall`).
+
+Invariant: a reply that arrives while its call is open or remembered is never lost to it: whoever
+waits gets it, and whoever asks afterwards finds it or is told to look into the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from connectors.exchange import Asked, Place, Reference
+from streams.engine.record import Record
+from topics.replies import ANSWERS
+
+# A reply has about 1 KB, so this is some ten thousand of them.
+KEPT_BYTES_MAX: Final = 64 * 1024 * 1024
+# About 1 KB each with its references.
+CALLS_MAX: Final = 20_000
+
+
+class Fate(StrEnum):
+    """What became of a reply that arrived; a label of a metric."""
+
+    WAITED = "waited"  # somebody was waiting for it
+    LATE = "late"  # asked here; nobody waits any more, or nobody wanted to
+    OTHER = "other"  # not asked here: of another process, another way in, or before a restart
+
+
+@dataclass(slots=True)
+class _Open:
+    """A call of this process."""
+
+    asked: Asked
+    waiting: asyncio.Future[bytes | None] | None = None
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is remembered of a call. `elsewhere`: the log may have a reply, this memory has not."""
+
+    asked: Asked
+    reply: bytes | None
+    elsewhere: bool
+
+
+class Replies:
+    """One event loop."""
+
+    def __init__(self, *, kept_bytes_max: int = KEPT_BYTES_MAX, calls_max: int = CALLS_MAX) -> None:
+        self._kept_bytes_max = kept_bytes_max
+        self._calls_max = calls_max
+        self._calls: OrderedDict[Place, _Open] = OrderedDict()
+        self._named: dict[Reference, list[Place]] = {}
+        self._kept: OrderedDict[Place, bytes] = OrderedDict()
+        self._kept_bytes = 0
+        self._unclaimed = False
+        self._closing = False
+
+    def asked(self, place: Place, asked: Asked) -> None:
+        """A call was made: remember it, and what already came for it."""
+        call = self._calls[place] = _Open(asked)
+        for reference in asked.references:
+            self._named.setdefault(reference, []).append(place)
+        call.answered = place in self._kept
+        while len(self._calls) > self._calls_max and self._forget_one():
+            pass
+
+    def arrived(self, record: Record) -> Fate:
+        """A reply came: give it to whoever waits, keep it for whoever asks."""
+        name, value = named_by(record), record.value or b""
+        fate = Fate.OTHER
+        for place in self._places(name):
+            self._keep(place, value)
+            call = self._calls.get(place)
+            if call is None:
+                continue
+            call.answered = True
+            if call.waiting is not None and not call.waiting.done():
+                call.waiting.set_result(value)
+                fate = Fate.WAITED
+            elif fate is Fate.OTHER:
+                fate = Fate.LATE
+        if fate is Fate.OTHER and isinstance(name, Reference):
+            # Its call may be about to be told of here; by its name alone it cannot be kept.
+            self._unclaimed = True
+        return fate
+
+    async def wait(self, place: Place, within_s: float) -> bytes | None:
+        """The reply to a call that was `asked`; None if it does not come in time."""
+        call = self._calls.get(place)
+        found = self._kept.get(place)
+        if call is None or found is not None or self._closing:
+            return found
+        call.waiting = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(within_s):
+                return await call.waiting
+        except TimeoutError:
+            return None
+        finally:
+            call.waiting = None
+
+    def known(self, place: Place) -> Known | None:
+        """What is remembered of a call; None: look into the log."""
+        call = self._calls.get(place)
+        if call is None:
+            return None
+        reply = self._kept.get(place)
+        elsewhere = reply is None and (call.answered or self._unclaimed)
+        return Known(call.asked, reply, elsewhere)
+
+    def kept(self, place: Place) -> bytes | None:
+        """The reply to whatever call lies there, if it came by here lately."""
+        return self._kept.get(place)
+
+    def let_go(self) -> None:
+        """Who waits now, or will, is told that there is no reply yet."""
+        self._closing = True
+        for call in self._calls.values():
+            if call.waiting is not None and not call.waiting.done():
+                call.waiting.set_result(None)
+
+    def _places(self, name: Place | Reference | None) -> tuple[Place, ...]:
+        if isinstance(name, Reference):
+            return tuple(self._named.get(name, ()))
+        return () if name is None else (name,)
+
+    def _keep(self, place: Place, value: bytes) -> None:
+        self._kept_bytes += len(value) - len(self._kept.pop(place, b""))
+        self._kept[place] = value
+        while self._kept_bytes > self._kept_bytes_max and len(self._kept) > 1:
+            _, gone = self._kept.popitem(last=False)
+            self._kept_bytes -= len(gone)
+
+    def _forget_one(self) -> bool:
+        """Forget the oldest call that nobody waits for; False if there is none among the oldest."""
+        place, call = next(iter(self._calls.items()))
+        if call.waiting is not None:
+            self._calls.move_to_end(place)
+            return False
+        del self._calls[place]
+        for reference in call.asked.references:
+            places = self._named[reference]
+            places.remove(place)
+            if not places:
+                del self._named[reference]
+        return True
+
+
+def named_by(record: Record) -> Place | Reference | None:
+    """By what a reply names its call: the place of the request, or what foreign responders say.
+
+    None for what is no reply: a command, a notification.
+    """
+    headers = {name: value.decode(errors="replace") for name, value in record.headers}
+    if headers.get("ce_verb") != "reply":
+        return None
+    place = Place.parse(headers.get(ANSWERS, ""))
+    if place is not None:
+        return place
+    correlation_id = headers.get("ce_correlationid", "")
+    if not correlation_id:
+        return None
+    return Reference(headers.get("ce_destination", ""), headers.get("ce_noun", ""), correlation_id)
+
+
+def answers(record: Record, place: Place, asked: Asked, since_ms: int) -> bool:
+    """Whether the record is the reply to this call, which was made at `since_ms`.
+
+    A name that is not the place may have been used before: what is older is not meant.
+    """
+    name = named_by(record)
+    if isinstance(name, Reference):
+        return name in asked.references and record.timestamp_ms >= since_ms
+    return name == place

@@ -1,0 +1,128 @@
+"""A gateway as an operator runs it, and clients that do not give up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from typing import Any
+
+import httpx
+
+PATIENCE_S = 90.0
+XML = {"Content-Type": "application/xml"}
+
+
+class GatewayRun:
+    """One `cimstream gateway` with what it logs."""
+
+    def __init__(self, bootstrap: str, *arguments: str, port: int = 0, **variables: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "gateway", "--port", str(port),
+             "--health-port", "0", *arguments],
+            env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        self.lines: list[dict[str, Any]] = []
+        self._queue: Queue[dict[str, Any] | None] = Queue()
+        Thread(target=self._read, daemon=True).start()
+        started = self.await_event("gateway started")
+        self.port, self.pid, self.http = started["port"], started["pid"], started["http"]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def await_event(self, event: str) -> dict[str, Any]:
+        while (entry := self._queue.get(timeout=PATIENCE_S)) is not None:
+            if entry["event"] == event:
+                return entry
+        raise AssertionError(f"ended without {event!r}: {self.lines}")
+
+    def kill(self) -> None:
+        """Kill -9 of the process that serves; the supervisor starts another."""
+        os.kill(self.pid, signal.SIGKILL)
+        started = self.await_event("gateway started")
+        self.pid, self.http = started["pid"], started["http"]
+
+    def end(self) -> int:
+        self.process.terminate()
+        return self.process.wait(PATIENCE_S)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as stream:
+            for line in stream:
+                entry = json.loads(line) if line.startswith("{") else {"event": line}
+                self.lines.append(entry)
+                self._queue.put(entry)
+        self._queue.put(None)
+
+
+def make_gateway(kafka: str) -> Iterator[Any]:
+    """Starts gateways; whatever still runs at the end is killed."""
+    started: list[GatewayRun] = []
+
+    def start(*arguments: str, **variables: Any) -> GatewayRun:
+        started.append(GatewayRun(kafka, *arguments, **variables))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for one in started:
+            if one.process.poll() is None:
+                one.process.kill()
+                one.process.wait()
+
+
+def post(url: str, body: bytes, interface: str = "I7", **headers: str) -> httpx.Response:
+    """One POST on a connection of its own."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.post(
+        f"{url}/v1/{interface}/messages", content=body, headers={**XML, **named},
+        timeout=PATIENCE_S,
+    )  # fmt: skip
+
+
+def post_until_answered(client: httpx.Client, url: str, body: bytes) -> bytes:
+    """What a well-behaved client does: the same bytes again until there is an answer."""
+    deadline = time.monotonic() + PATIENCE_S
+    path: str | None = None
+    while time.monotonic() < deadline:
+        try:
+            if path is None:
+                response = client.post(f"{url}/v1/I7/messages", content=body, headers=XML)
+            else:
+                response = client.get(f"{url}{path}")
+        except httpx.TransportError:
+            path = None
+            time.sleep(0.05)
+            continue
+        if response.status_code == 200:
+            return response.content
+        assert response.status_code in (202, 503), response.text
+        path = response.headers.get("location", path)
+        time.sleep(0.1)
+    raise AssertionError("no answer")
+
+
+def new_source() -> str:
+    return f"HES-{uuid.uuid4().hex[:8]}"
+
+
+def written(folder: Path, text: str) -> Path:
+    """A file for a setting that names one."""
+    file = folder / f"{uuid.uuid4().hex}.toml"
+    file.write_text(text, encoding="utf-8")
+    return file

@@ -1,0 +1,185 @@
+"""What a connection may cost: a real server on a real socket, with clients that misbehave."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+
+from connectors.access import Gatekeeper
+from connectors.exchange import Place
+from connectors.rest.config import RestLimits
+from connectors.rest.server import RestDoor
+from streams.runtime.gateway.process import listen
+from streams.runtime.gateway.protocol import guarded
+from tests.integration.data_rig import message
+from tests.unit.gateway.fake import FakeExchange
+from topics import load_catalogue
+
+PATIENCE_S = 20.0
+LARGE_BYTES = 7 * 1024 * 1024
+HEAD = b"POST /v1/I7/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n"
+
+
+class LargeAnswers(FakeExchange):
+    """Answers the message of one ID with more than any buffer of the system holds."""
+
+    def answer(self, place: Place, value: bytes, **headers: str) -> None:
+        if self.log[place.offset].header.message_id == "large":
+            value = value.replace(b"</msg:Header>", b" " * LARGE_BYTES + b"</msg:Header>")
+        super().answer(place, value, **headers)
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """A door that is as impatient as a test."""
+    yield from serving(0.5)
+
+
+@pytest.fixture
+def patient_port() -> Iterator[int]:
+    """A door that waits for a head longer than any test."""
+    yield from serving(600)
+
+
+def serving(head_s: float) -> Iterator[int]:
+    listening = listen("127.0.0.1", 0)
+    listening.listen()  # now, so that nobody knocks before the server looks
+    door = RestDoor(
+        load_catalogue(), LargeAnswers(), Gatekeeper(None), RestLimits(body_s=0.5), lambda *_: None
+    )
+    logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
+    config = uvicorn.Config(
+        door.application(), http=guarded(head_s), ws="none", lifespan="off", log_config=None,
+        access_log=False, timeout_keep_alive=1,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),))
+    thread.start()
+    yield listening.getsockname()[1]
+    server.should_exit = True
+    thread.join(PATIENCE_S)
+
+
+def connection(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+
+
+def until_closed(one: socket.socket) -> bytes:
+    """All that comes until the server hangs up; fails when it does not."""
+    got = b""
+    try:
+        while data := one.recv(65_536):
+            got += data
+    except ConnectionResetError:
+        pass
+    return got
+
+
+def exchange(one: socket.socket, body: bytes) -> bytes:
+    one.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    got = b""
+    while not got.endswith((b"</msg:ResponseMessage>", b"}")):
+        got += one.recv(65_536)
+    return got
+
+
+def test_a_client_that_says_nothing_is_cut(port: int) -> None:
+    with connection(port) as one:
+        assert until_closed(one) == b""
+
+
+def test_a_head_that_does_not_end_is_cut(port: int) -> None:
+    with connection(port) as one:
+        one.sendall(HEAD)
+        assert until_closed(one) == b""
+
+
+def test_a_head_that_drips_is_cut_however_long_it_goes_on(port: int) -> None:
+    with connection(port) as one:
+        one.sendall(HEAD)
+        stop = threading.Event()
+
+        def drip() -> None:
+            try:
+                while not stop.wait(0.05):
+                    one.sendall(b"X")
+            except OSError:
+                pass
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        assert until_closed(one) == b""
+        stop.set()
+        dripping.join()
+
+
+def test_a_head_that_is_too_large_is_cut(patient_port: int) -> None:
+    with connection(patient_port) as one:
+        one.sendall(HEAD)
+        try:
+            for _ in range(100):
+                one.sendall(b"X-Filler: " + b"x" * 65_536)
+        except OSError:
+            pass
+        assert until_closed(one) == b""
+
+
+def test_a_connection_that_is_kept_and_then_misused_is_cut_too(port: int) -> None:
+    with connection(port) as one:
+        assert b" 200 " in exchange(one, message())
+        one.sendall(b"\r\n")
+        assert until_closed(one) == b""
+
+
+def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(port: int) -> None:
+    with connection(port) as one:
+        one.sendall(HEAD + b"Content-Length: 1000\r\n\r\n<a>")
+        got = until_closed(one)
+    assert b" 408 " in got
+    assert b"request_timeout" in got
+
+
+def test_what_is_left_of_a_refused_body_is_not_taken_for_a_request(port: int) -> None:
+    inner = HEAD + b"Content-Length: 0\r\n\r\n"
+    with connection(port) as one:
+        one.sendall(HEAD.replace(b"/xml", b"/json") + b"Content-Length: 5000\r\n\r\n" + inner)
+        got = until_closed(one)
+    assert got.count(b"HTTP/1.1 ") == 1
+    assert b" 415 " in got
+
+
+def test_one_connection_serves_one_request_after_the_other(port: int) -> None:
+    with connection(port) as one:
+        answers = [exchange(one, message()) for _ in range(3)]
+    assert all(b" 200 " in answer for answer in answers)
+
+
+def test_who_goes_away_in_the_middle_of_a_body_harms_nobody(port: int) -> None:
+    with connection(port) as one:
+        one.sendall(HEAD + b"Content-Length: 1000\r\n\r\n<a>")
+    with connection(port) as one:
+        assert b" 200 " in exchange(one, message())
+
+
+def test_who_does_not_read_the_answer_does_not_keep_the_connection(port: int) -> None:
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.settimeout(PATIENCE_S)
+        one.connect(("127.0.0.1", port))
+        large = message("large")
+        one.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(large) + large)
+        time.sleep(2.5)  # longer than a connection is kept here
+        assert len(until_closed(one)) < LARGE_BYTES
+
+
+def test_what_is_no_http_is_refused_and_cut(port: int) -> None:
+    with connection(port) as one:
+        one.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+        assert b" 200 " not in until_closed(one)
