@@ -1,6 +1,6 @@
 """What every test may ask for.
 
-Lives here: the broker of the whole run. Must not live here: fixtures of one part; those stay
+Lives here: the servers of the whole run. Must not live here: fixtures of one part; those stay
 beside its tests.
 """
 
@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from streams.runtime.broker import BrokerSettings, broker_for
+from tests.postgres import postgres_server
 
 # How fast a machine is, is no property of ours.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,3 +29,10 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     local = BrokerSettings(data_folder=tmp_path_factory.mktemp("kafka") / "broker", port=0)
     with broker_for(local) as broker:
         yield broker.bootstrap
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The folder of the socket of a PostgreSQL server; skips where none can be had."""
+    with postgres_server() as folder:
+        yield folder

@@ -32,6 +32,7 @@ from streams.cli import (
     stats,
     tail,
     topics,
+    view,
 )
 from streams.cli.errors import (
     EXIT_INTERNAL,
@@ -69,6 +70,7 @@ app.command()(stats.stats)
 app.add_typer(dlq.app, name="dlq")
 app.command()(replay.replay)
 app.add_typer(state.app)
+app.add_typer(view.app)
 app.command()(codes.codes)
 app.command()(doctor.doctor)
 app.command()(glossary.glossary)

@@ -173,7 +173,7 @@ class Describer:
         content, key = self._content(record), self.key(record)
         event = content.get("event")
         if isinstance(event, Mapping):
-            return f"{key:<24}  {_event_line(str(content['schema']), event)}"
+            return f"{key:<24}  {event_line(str(content['schema']), event)}"
         message_id = header(record, "ce_id")
         parts = [
             header(record, "cimstream_code"),
@@ -233,7 +233,7 @@ def _reply(value: bytes) -> str:
     return " ".join([reply.result, *dict.fromkeys(error.code for error in reply.errors)])
 
 
-def _event_line(schema: str, event: Mapping[str, object]) -> str:
+def event_line(schema: str, event: Mapping[str, object]) -> str:
     """One canonical event in a few words; a form for each schema that has a better one."""
     if schema == "MeterReadingSeries":
         values, first = event["values"], event["firstTimeStamp"]

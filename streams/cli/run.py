@@ -50,8 +50,8 @@ def run(
 ) -> None:
     """Process what arrives: validate, deduplicate, route; exactly once, until stopped.
 
-    Starts a worker process per slot, and one per source of the settings, and keeps them
-    running: one that ends is started again.
+    Starts a worker process per slot, one per source of the settings, and where views.follow is
+    set one that keeps the view up, and keeps them running: one that ends is started again.
     Run it a second time, here or elsewhere, and the two share the work (elsewhere give it
     slots of its own: --first-slot). SIGTERM or Ctrl-C ends it after the last commit.
 
@@ -93,6 +93,7 @@ def _supervise(servers: str, settings: Settings) -> int:
     orders = [
         *(Orders(servers, settings, slot=slot.number) for slot in slots),
         *(Orders(servers, settings, source=name) for name in settings.sources),
+        *([Orders(servers, settings, view=True)] if settings.views.follow else []),
     ]
     try:
         status = Supervisor(orders, stopping).run()

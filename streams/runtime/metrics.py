@@ -133,3 +133,34 @@ GATEWAY_REPLIES: Final = Counter(
 GATEWAY_OPEN: Final = Gauge(
     "cimstream_gateway_open_requests", "Requests being worked on", registry=REGISTRY
 )
+VIEW_APPLIED: Final = Counter(
+    "cimstream_view_records", "Records of logs whose rows are in the view", registry=REGISTRY
+)
+VIEW_APPLY_SECONDS: Final = Histogram(
+    "cimstream_view_apply_seconds",
+    "Decoding a batch and its database transaction",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=REGISTRY,
+)
+VIEW_LAG: Final = Gauge(
+    "cimstream_view_lag_offsets",
+    "Offsets between the view and the end of a log",
+    ("topic",),
+    registry=REGISTRY,
+)
+VIEW_FLOOR: Final = Gauge(
+    "cimstream_view_floor_seconds",
+    "Append time from which on the view keeps histories, Unix seconds",
+    registry=REGISTRY,
+)
+VIEW_TRIMMED: Final = Counter(
+    "cimstream_view_trimmed_rows", "Rows that left the window of histories", registry=REGISTRY
+)
+VIEW_UNREADABLE: Final = Counter(
+    "cimstream_view_records_unreadable",
+    "Records of logs that are no events of ours and were passed over",
+    registry=REGISTRY,
+)
+VIEW_SIZE: Final = Gauge(
+    "cimstream_view_size_bytes", "Bytes of the view's database", registry=REGISTRY
+)

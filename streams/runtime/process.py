@@ -24,6 +24,7 @@ from streams.engine.errors import EngineError, FatalError, FencedError, StateLos
 from streams.runtime.logs import configure, log
 from streams.runtime.settings import Settings
 from streams.runtime.stopping import Stopping
+from topics.errors import OperatorError
 
 EXIT_FATAL: Final = 70  # EX_SOFTWARE
 EXIT_STATE_LOST: Final = 78  # EX_CONFIG: not before somebody has changed something
@@ -32,19 +33,22 @@ EXIT_FENCED: Final = 75  # EX_TEMPFAIL: its place belongs to somebody else now
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What the supervisor tells a process: to be the worker of a slot, a source, or a gateway."""
+    """What the supervisor tells a process to be: a slot's worker, a source, a gateway, the view."""
 
     bootstrap: str
     settings: Settings
     slot: int | None = None
     source: str | None = None
     gateway: int | None = None
+    view: bool = False
 
     @property
     def name(self) -> str:
         """How people know it."""
         if self.gateway is not None:
             return f"gateway {self.gateway}"
+        if self.view:
+            return "view"
         return f"source {self.source}" if self.slot is None else f"slot {self.slot}"
 
     def to_json(self) -> str:
@@ -56,6 +60,7 @@ class Orders:
                 "slot": self.slot,
                 "source": self.source,
                 "gateway": self.gateway,
+                "view": self.view,
             }
         )
 
@@ -81,7 +86,7 @@ def main() -> None:
         _die(orders, EXIT_FENCED, error.code, str(error))
     except StateLostError as error:
         _die(orders, EXIT_STATE_LOST, error.code, str(error))
-    except EngineError as error:
+    except (EngineError, OperatorError) as error:
         _die(orders, EXIT_FATAL, error.code, str(error))
     except Exception as error:  # noqa: BLE001 - the last line before the process ends
         _die(orders, EXIT_FATAL, "internal", f"{type(error).__name__}: {error}")
@@ -105,6 +110,10 @@ def _obey(orders: Orders, stopping: Event) -> None:
         from streams.runtime.gateway.process import run_gateway  # noqa: PLC0415
 
         run_gateway(orders.bootstrap, orders.settings, orders.gateway)
+    elif orders.view:
+        from streams.runtime import views  # noqa: PLC0415
+
+        views.run_configured(orders.bootstrap, orders.settings, stopping)
 
 
 def _die(orders: Orders, status: int, code: str, reason: str) -> None:

@@ -204,6 +204,42 @@ class Broker(_Section):
     heap_mb: int = Field(default=1024, ge=256, description="MB of memory for its Java heap")
 
 
+class Views(_Section):
+    """The materialised view: a database that follows the logs and answers queries."""
+
+    database: str = Field(
+        default="state/view.sqlite",
+        description="file of a SQLite database, or postgresql://user@host/name without a password "
+        "(that goes into the file of PGPASSFILE)",
+    )
+    follow: bool = Field(
+        default=False, description="whether `cimstream run` keeps the view up, beside its workers"
+    )
+    window_days: int = Field(
+        default=35,
+        ge=1,
+        le=3_650,
+        description="days that histories are kept for, by the log's append time; registers are "
+        "kept whole",
+    )
+    nouns: tuple[str, ...] = Field(
+        default=(), description="nouns to keep, e.g. MeterReadings; empty: every noun with a log"
+    )
+    fresh_s: int = Field(
+        default=15,
+        ge=5,
+        le=86_400,
+        description="s; an answer says that the view is behind where the end of a log was not "
+        "reached within this time",
+    )
+    http_port: int = Field(
+        default=9540,
+        ge=0,
+        le=65_535,
+        description="port of the follower's /metrics and /health; 0: a free one, named in the log",
+    )
+
+
 class Source(BaseModel):
     """One source; its other keys are those of its connector (see connectors/<type>/README.md)."""
 
@@ -225,6 +261,7 @@ class Settings(BaseSettings):
     gateway: Gateway = Gateway()
     logging: Logging = Logging()
     broker: Broker = Broker()
+    views: Views = Views()
     sources: Mapping[str, Source] = Field(
         default_factory=dict,
         description="name to source; the name is what its position is kept under",

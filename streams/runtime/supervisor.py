@@ -3,12 +3,14 @@
 Starts one process per slot and per source, starts a failed one again (at once the first time,
 then with back-off), passes SIGTERM on, and ends when all have ended. A process whose place
 another took over is not started again: the two would fence each other for ever. Nor is one
-whose state is gone from Kafka: the next one would find no more.
+whose state is gone from Kafka: the next one would find no more. Either ends the whole, but for
+the view's follower: the pipeline goes on without, and answers say that they are behind.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import subprocess
 import sys
@@ -80,7 +82,8 @@ class Supervisor:
         child.process = None
         if code in _FINAL:
             log("supervisor", logging.ERROR, _FINAL[code], name=name)
-            return code
+            child.start_at = math.inf
+            return 0 if child.orders.view else code
         lived_s = now - child.started_at
         if lived_s > _WELL_S or (code < 0 and lived_s > _BRIEF_S):
             child.failures = 0

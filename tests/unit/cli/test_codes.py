@@ -7,7 +7,7 @@ import json
 import pytest
 
 from streams import cli
-from streams.cli.records import _event_line
+from streams.cli.records import event_line
 from tests.commands import examples
 
 HOURLY_KWH = "0.0.7.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0"
@@ -85,9 +85,9 @@ def test_a_line_of_readings_says_what_was_read_and_leaves_other_texts_as_they_ar
     event = {
         "values": [1.0], "firstTimeStamp": "T", "intervalMs": None, "readingType": reading_type,
     }  # fmt: skip
-    assert _event_line("MeterReadingSeries", event) == f"1 reading from T  {shown}"
+    assert event_line("MeterReadingSeries", event) == f"1 reading from T  {shown}"
 
 
 def test_a_line_of_an_event_says_what_happened() -> None:
     event = {"endDeviceEventType": "3.26.0.85", "createdDateTime": "T", "severity": "high"}
-    assert _event_line("EndDeviceEvent", event) == "electric meter, power: failed at T  high"
+    assert event_line("EndDeviceEvent", event) == "electric meter, power: failed at T  high"

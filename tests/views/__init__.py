@@ -1,0 +1,1 @@
+"""Views: stores on both databases, the follower on logs in memory, and on a real Kafka."""
