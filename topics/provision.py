@@ -361,8 +361,8 @@ def _unserved(admin: Admin, rows: Sequence[Row]) -> list[Row]:
     }
     if not asked:
         return []
-    answers = admin.client.list_offsets(asked, request_timeout=_REQUEST_S)
-    silent = {at.topic for at, future in answers.items() if future.exception() is not None}
+    answers = admin.client.list_offsets(asked, request_timeout=_REQUEST_S).items()
+    silent = {at.topic for at, told in answers if told.exception() or told.result().offset < 0}
     return [row for row in rows if row.topic.name in silent]
 
 

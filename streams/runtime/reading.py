@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self, TypeVar
 
 from confluent_kafka import (
+    OFFSET_INVALID,
     Consumer,
     IsolationLevel,
     KafkaError,
@@ -250,10 +251,14 @@ class TopicReader:
                 isolation_level=level,
                 request_timeout=self._settings.request_timeout_s,
             )
-            return {
+            found = {
                 TopicPartition(at.topic, at.partition): answer.result().offset
                 for at, answer in answers.items()
             }
+            if OFFSET_INVALID in found.values():
+                # What the library says, without an error, where a leader did not answer.
+                raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+            return found
 
         return self._patiently(ask)
 

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from confluent_kafka import (
+    OFFSET_INVALID,
     Consumer,
     IsolationLevel,
     KafkaError,
@@ -160,7 +161,12 @@ class ChangelogReader:
 
 
 def _offset(partition: TopicPartition, future: Future[ListOffsetsResultInfo]) -> int:
-    return int(_answer(partition, future).offset)
+    offset = int(_answer(partition, future).offset)
+    if offset == OFFSET_INVALID:
+        # What the library says, without an error, where the leader did not answer (seen on three
+        # brokers behind connections that went half-open): taken for the end, all would be lost.
+        raise TransientError(f"bounds of {partition}: its leader did not answer")
+    return offset
 
 
 def _topic_id(partition: TopicPartition, future: Future[TopicDescription]) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError
+from confluent_kafka import OFFSET_INVALID, TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
 
-from streams.engine.errors import StateCorruptError
+from streams.engine.errors import StateCorruptError, TransientError
 from streams.engine.kafka import ChangelogReader, KafkaSettings
 from streams.engine.record import TopicPartition
 
@@ -75,3 +79,28 @@ def test_records_that_came_with_an_error_are_given_before_it_is_raised(place: in
         reader.poll(10, 0.0)
     assert told.value.store == BAD
     assert reader.poll(10, 0.0) == {}
+
+
+class Speechless:
+    """Brokers of which one does not answer: the library gives no offset and no error."""
+
+    def list_offsets(self, asked: dict[KafkaPartition, Any], **_: Any) -> dict[Any, Any]:
+        return {at: done(SimpleNamespace(offset=OFFSET_INVALID)) for at in asked}
+
+    def describe_topics(self, names: Any, **_: Any) -> dict[str, Any]:
+        partition = SimpleNamespace(id=0)
+        return {GOOD.topic: done(SimpleNamespace(topic_id="id", partitions=[partition]))}
+
+
+def done(result: object) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(result)
+    return future
+
+
+def test_an_end_that_no_broker_told_is_not_taken_for_a_lost_changelog() -> None:
+    reader = ChangelogReader(KafkaSettings("localhost:1"), "test")
+    reader.close()
+    reader._admin = cast(AdminClient, Speechless())
+    with pytest.raises(TransientError):
+        reader.bounds([GOOD])
