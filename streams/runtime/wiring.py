@@ -30,7 +30,7 @@ SESSION_TIMEOUT_MS: Final = 6_000
 _SESSION_TIMEOUT_MIN_MS: Final = 2_000
 
 
-# A third of what was measured on two cores with much other work on them (ADR 0015).
+# A quarter of what two quiet cores write. The rest is for busy ones (ADR 0015).
 _MODEL_OBJECTS_PER_S: Final = 4_000
 
 
