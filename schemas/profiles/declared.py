@@ -47,7 +47,7 @@ from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects, read_whole, reject
 from schemas.profiles.parts import Record, epoch_ms
 from schemas.profiles.places import Findings, line_of
-from schemas.profiles.revisions import Revision, path_above, read_misspelt
+from schemas.profiles.revisions import Revision, path_above, read_meant
 from schemas.profiles.shapes import INTERVALS, XS, ProfileFileError, Shape, read_shape, source
 from schemas.profiles.validation import ObjectSchema
 
@@ -148,10 +148,8 @@ class DeclaredProfile:
             newest = revision.newest(payload, self._xsd.namespace)
             outcome = self._read(newest, verb, allowed)
             return revision.as_sent(outcome, payload, path_above(payload), whole=self._whole)
-        if self._xsd.misspells(payload):
-            read, older = partial(self._read, verb=verb), self._declaration.revisions
-            return read_misspelt(payload, self._xsd.known, older, read, allowed, whole=self._whole)
-        return self._read(payload, verb, allowed)
+        read, older = partial(self._read, verb=verb), self._declaration.revisions
+        return read_meant(payload, self._xsd, read, allowed, older=older, whole=self._whole)
 
     def _read(self, payload: etree._Element, verb: str, allowance: Allowance) -> Outcome:
         namespace = self._xsd.namespace_of(payload)

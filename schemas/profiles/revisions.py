@@ -28,6 +28,7 @@ from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.parts import SPACE
 from schemas.profiles.places import line_of, local_name, xpath
 from schemas.profiles.shapes import ProfileFileError
+from schemas.profiles.validation import ObjectSchema
 
 _PREFIX: Final = "cimstream"
 _TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
@@ -165,13 +166,34 @@ def path_above(payload: etree._Element) -> str:
     return "" if above is None else xpath(above)
 
 
-def read_misspelt(
+def read_meant(
     payload: etree._Element,
-    namespaces: tuple[str, ...],
-    older: Sequence[Revision],
+    schema: ObjectSchema,
     read: Read,
     allowance: Allowance,
     *,
+    older: Sequence[Revision] = (),
+    whole: bool = False,
+) -> Outcome:
+    """What a payload says, in the noun's namespaces or in one that is meant for it.
+
+    `whole`: the payload is itself the object.
+
+    Raises:
+        MessageError: as `read`.
+    """
+    if schema.misspells(payload):
+        return _read_misspelt(payload, schema.known, read, allowance, older=older, whole=whole)
+    return read(payload, allowance=allowance)
+
+
+def _read_misspelt(
+    payload: etree._Element,
+    namespaces: tuple[str, ...],
+    read: Read,
+    allowance: Allowance,
+    *,
+    older: Sequence[Revision],
     whole: bool,
 ) -> Outcome:
     """What a payload says whose elements are in none of `namespaces`, or not all of them.

@@ -62,13 +62,7 @@ class Sender:
         delivered = functools.partial(self._report, output.topic, size, report)
         while True:
             try:
-                self._producer.produce(
-                    output.topic,
-                    key=output.key,
-                    value=output.value,
-                    headers=list(output.headers),
-                    on_delivery=delivered,
-                )
+                _produce(self._producer, output, delivered)
             except BufferError:
                 self._producer.poll(_SERVE_S)
             except KafkaException as error:
@@ -131,13 +125,7 @@ class LoopSender:
             report(_delivery(output.topic, error, message))
 
         try:
-            self._producer.produce(
-                output.topic,
-                key=output.key,
-                value=output.value,
-                headers=list(output.headers),
-                on_delivery=delivered,
-            )
+            _produce(self._producer, output, delivered)
         except BufferError:
             return False
         except KafkaException as error:
@@ -173,6 +161,20 @@ def _idempotent(settings: KafkaSettings, timeout_s: float, *, linger_ms: int) ->
             "log.connection.close": False,
             **settings.extra,
         }
+    )
+
+
+def _produce(
+    producer: Producer,
+    output: Output,
+    delivered: Callable[[KafkaError | None, Message | None], None],
+) -> None:
+    producer.produce(
+        output.topic,
+        key=output.key,
+        value=output.value,
+        headers=list(output.headers),
+        on_delivery=delivered,
     )
 
 

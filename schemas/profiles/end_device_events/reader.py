@@ -18,7 +18,7 @@ from schemas.profiles.definitions import kept_beside
 from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects
 from schemas.profiles.places import Findings
-from schemas.profiles.revisions import read_misspelt
+from schemas.profiles.revisions import read_meant
 from schemas.profiles.validation import ObjectSchema
 from schemas.profiles.writing import Writer
 
@@ -58,11 +58,7 @@ class EndDeviceEventsProfile:
         Raises:
             MessageError: `noun_unknown`, `payload_namespace_unknown`.
         """
-        allowed = allowance or Allowance()
-        if self._schema.misspells(payload):
-            known = self._schema.known
-            return read_misspelt(payload, known, (), self._read, allowed, whole=False)
-        return self._read(payload, allowed)
+        return read_meant(payload, self._schema, self._read, allowance or Allowance())
 
     def _read(self, payload: etree._Element, allowance: Allowance) -> Outcome:
         space = f"{{{self._schema.namespace_of(payload)}}}"

@@ -31,7 +31,7 @@ from schemas.profiles.model import Allowance, Outcome
 from schemas.profiles.objects import Draft, read_objects
 from schemas.profiles.parts import SPACE, Record
 from schemas.profiles.places import Findings, local_name
-from schemas.profiles.revisions import read_misspelt
+from schemas.profiles.revisions import read_meant
 from schemas.profiles.validation import ObjectSchema
 
 Children = Mapping[str, etree._Element]  # noqa: SLF001 - its name in lxml
@@ -78,11 +78,7 @@ class MeterReadingsProfile:
         Raises:
             MessageError: `noun_unknown`, `payload_namespace_unknown`.
         """
-        allowed = allowance or Allowance()
-        if self._schema.misspells(payload):
-            known = self._schema.known
-            return read_misspelt(payload, known, (), self._read, allowed, whole=False)
-        return self._read(payload, allowed)
+        return read_meant(payload, self._schema, self._read, allowance or Allowance())
 
     def _read(self, payload: etree._Element, allowance: Allowance) -> Outcome:
         reader = ObjectReader(payload, self._schema.namespace_of(payload))
