@@ -17,7 +17,8 @@ from streams.demo.scenario import scenario
 from streams.engine.kafka import KafkaSettings
 from streams.engine.record import Record
 from streams.runtime.reading import TopicReader
-from tests.integration.test_run import PATIENCE_S, Run, await_committed, cimstream, new_source
+from tests.integration.service import PATIENCE_S
+from tests.integration.test_run import Run, await_committed, cimstream, new_source
 
 pytestmark = pytest.mark.integration
 

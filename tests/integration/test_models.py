@@ -17,8 +17,9 @@ from confluent_kafka import Consumer, TopicPartition
 from schemas.avro import decode
 from streams.engine.record import Record
 from tests.integration.data_rig import cimstream
+from tests.integration.service import PATIENCE_S
 from tests.integration.test_registers import awaited, of
-from tests.integration.test_run import PATIENCE_S, Run, make_run
+from tests.integration.test_run import Run, make_run
 
 pytestmark = pytest.mark.integration
 

@@ -18,7 +18,8 @@ from streams.engine.record import Record
 from streams.runtime.headers import header
 from streams.runtime.reading import Range, TopicReader
 from tests.integration.data_rig import cimstream, committed, make_topics, message
-from tests.integration.test_run import PATIENCE_S, Run
+from tests.integration.service import PATIENCE_S
+from tests.integration.test_run import Run
 
 pytestmark = pytest.mark.integration
 

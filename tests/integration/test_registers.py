@@ -17,7 +17,8 @@ from schemas.avro import decode
 from streams.demo import messages as m
 from streams.engine.record import Record
 from tests.integration.data_rig import cimstream, committed
-from tests.integration.test_run import PATIENCE_S, Run, make_run
+from tests.integration.service import PATIENCE_S
+from tests.integration.test_run import Run, make_run
 
 pytestmark = pytest.mark.integration
 

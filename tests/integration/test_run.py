@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -16,8 +15,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 
 import pytest
 
@@ -27,50 +24,20 @@ from streams.engine.kafka import KafkaSettings
 from streams.engine.record import Record
 from streams.runtime.reading import TopicReader
 from tests.integration.data_rig import make_topics
+from tests.integration.service import PATIENCE_S, Service
 from topics import load_catalogue
 
 pytestmark = pytest.mark.integration
 
 LOG = "cim.i7.meter-readings"
-PATIENCE_S = 90.0
 
 
-class Run:
+class Run(Service):
     """One `cimstream run` process and what it logs."""
 
     def __init__(self, bootstrap: str, folder: Path, *arguments: str, **variables: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "run", "--interface", "I7", "--http-port", "0",
-             "--state-folder", str(folder), *arguments],
-            env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap, **variables},
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        self.lines: list[dict[str, object]] = []
-        self._queue: Queue[dict[str, object] | None] = Queue()
-        Thread(target=self._read, daemon=True).start()
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stream:
-            for line in stream:
-                entry = json.loads(line) if line.startswith("{") else {"event": line}
-                self.lines.append(entry)
-                self._queue.put(entry)
-        self._queue.put(None)
-
-    def await_event(self, event: str) -> dict[str, object]:
-        """The next log line with this event."""
-        while (entry := self._queue.get(timeout=PATIENCE_S)) is not None:
-            if entry["event"] == event:
-                return entry
-        raise AssertionError(f"ended without {event!r}: {self.lines}")
-
-    def end(self) -> int:
-        """SIGTERM and the exit status."""
-        self.process.terminate()
-        return self.process.wait(PATIENCE_S)
+        fixed = ("run", "--interface", "I7", "--http-port", "0", "--state-folder", str(folder))
+        super().__init__(bootstrap, *fixed, *arguments, **variables)
 
 
 @pytest.fixture

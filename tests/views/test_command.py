@@ -14,9 +14,10 @@ from streams.views.reading import SqlReader
 from streams.views.sqlite import SqliteDatabase
 from streams.views.writing import SqlWriter
 from tests.integration.data_rig import Done, cimstream, lines
+from tests.integration.service import PATIENCE_S
 from tests.integration.test_registers import outage as outage_message
 from tests.integration.test_registers import send
-from tests.integration.test_run import PATIENCE_S, Run, make_run, new_source
+from tests.integration.test_run import Run, make_run, new_source
 from tests.views.rig import OUTAGES, READINGS, Bench, named, outage, series
 
 NOWHERE = "127.0.0.1:9"

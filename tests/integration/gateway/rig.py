@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 from typing import Any
 
 import httpx
 
-PATIENCE_S = 90.0
+from tests.integration.service import PATIENCE_S, Service
+
 XML = {"Content-Type": "application/xml"}
 
 
-class GatewayRun:
+class GatewayRun(Service):
     """One `cimstream gateway` with what it logs."""
 
     def __init__(self, bootstrap: str, *arguments: str, port: int = 0, **variables: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "gateway", "--port", str(port),
-             "--health-port", "0", *arguments],
-            env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap, **variables},
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )  # fmt: skip
-        self.lines: list[dict[str, Any]] = []
-        self._queue: Queue[dict[str, Any] | None] = Queue()
-        Thread(target=self._read, daemon=True).start()
+        fixed = ("gateway", "--port", str(port), "--health-port", "0")
+        super().__init__(bootstrap, *fixed, *arguments, **variables)
         started = self.await_event("gateway started")
         self.port, self.pid, self.http = started["port"], started["pid"], started["http"]
 
@@ -43,30 +30,11 @@ class GatewayRun:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def await_event(self, event: str) -> dict[str, Any]:
-        while (entry := self._queue.get(timeout=PATIENCE_S)) is not None:
-            if entry["event"] == event:
-                return entry
-        raise AssertionError(f"ended without {event!r}: {self.lines}")
-
     def kill(self) -> None:
         """Kill -9 of the process that serves; the supervisor starts another."""
         os.kill(self.pid, signal.SIGKILL)
         started = self.await_event("gateway started")
         self.pid, self.http = started["pid"], started["http"]
-
-    def end(self) -> int:
-        self.process.terminate()
-        return self.process.wait(PATIENCE_S)
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stream:
-            for line in stream:
-                entry = json.loads(line) if line.startswith("{") else {"event": line}
-                self.lines.append(entry)
-                self._queue.put(entry)
-        self._queue.put(None)
 
 
 def make_gateway(kafka: str) -> Iterator[Any]:

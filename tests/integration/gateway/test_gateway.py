@@ -25,7 +25,6 @@ from streams.demo import messages as m
 from streams.engine.record import Record
 from tests.integration.data_rig import cimstream, committed, make_topics, message
 from tests.integration.gateway.rig import (
-    PATIENCE_S,
     GatewayRun,
     make_gateway,
     new_source,
@@ -33,6 +32,7 @@ from tests.integration.gateway.rig import (
     post_until_answered,
     written,
 )
+from tests.integration.service import PATIENCE_S
 from tests.integration.test_run import Run, make_run
 from topics import naming
 from topics.errors import EXIT_CONFIG

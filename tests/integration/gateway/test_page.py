@@ -14,7 +14,8 @@ import pytest
 
 from connectors.access import load_access
 from tests.docs.test_readme import pattern
-from tests.integration.gateway.rig import PATIENCE_S, GatewayRun, make_gateway
+from tests.integration.gateway.rig import GatewayRun, make_gateway
+from tests.integration.service import PATIENCE_S
 from tests.integration.test_run import make_run
 from topics import load_catalogue
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from threading import Event
 from types import SimpleNamespace
 from typing import cast
@@ -22,11 +22,12 @@ from streams.engine.ports import Delivered, Origin, Position
 from streams.engine.record import Output, Record, TopicPartition
 from streams.runtime import redrive
 from streams.runtime.audit import audit_record
-from streams.runtime.reading import Range, TopicReader
+from streams.runtime.reading import TopicReader
 from streams.runtime.redrivable import Candidate
 from streams.runtime.redrive import Outcome, Redriver, Sent
 from streams.runtime.rejections import Place
 from tests.unit.intake.driver import CATALOGUE, Driver, codes
+from tests.unit.runtime.log import OneLog
 from tests.unit.runtime.rejected import EARLIER, candidates, lying, place, rejection, request
 from topics import naming
 
@@ -252,25 +253,9 @@ def test_what_an_unheard_commit_did_is_read_in_the_audit(world: World, happened:
     assert world.troubles == ["no answer"]
 
 
-class Audit:
-    """A reader of the audit log; `asked` is how far it was read to."""
-
-    def __init__(self, *outputs: Output) -> None:
-        self.at = TopicPartition(naming.AUDIT, 0)
-        self.asked: list[bool] = []
-        self._records = [lying(output, offset) for offset, output in enumerate(outputs)]
-
-    def topics(self) -> dict[str, tuple[TopicPartition, ...]]:
-        return {naming.AUDIT: (self.at,)}
-
-    def bounds(
-        self, partitions: Iterable[TopicPartition], *, committed: bool = True
-    ) -> dict[TopicPartition, Range]:
-        self.asked.append(committed)
-        return {at: Range(0, len(self._records)) for at in partitions}
-
-    def records(self, ranges: Mapping[TopicPartition, Range]) -> Iterator[Record]:
-        yield from self._records[slice(*ranges[self.at])]
+def audit_log(*outputs: Output) -> OneLog:
+    records = [lying(output, offset) for offset, output in enumerate(outputs)]
+    return OneLog(TopicPartition(naming.AUDIT, 0), records)
 
 
 def audited(action: str, number: int, run: str) -> Output:
@@ -279,7 +264,9 @@ def audited(action: str, number: int, run: str) -> Output:
 
 def test_the_audit_says_which_places_were_redriven_and_in_which_run() -> None:
     """Another act about the same place is none; what is still open is waited for when asked."""
-    audit = Audit(audited("redrive", 1, "a"), audited("redrive", 2, "b"), audited("looked", 3, "a"))
+    audit = audit_log(
+        audited("redrive", 1, "a"), audited("redrive", 2, "b"), audited("looked", 3, "a")
+    )
     reader, places = cast(TopicReader, audit), {place(n) for n in range(4)}
     assert redrive.redriven(reader, places) == {place(1), place(2)}
     assert redrive.redriven(reader, places, run="b", settled=True) == {place(2)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -23,7 +23,7 @@ from streams.engine.errors import (
 from streams.engine.ports import Delivered, Origin, Position
 from streams.engine.record import Output, Record, TopicPartition
 from streams.runtime import sources
-from streams.runtime.reading import Range, TopicReader
+from streams.runtime.reading import TopicReader
 from streams.runtime.sources import (
     SourceCommitted,
     SourceEvent,
@@ -32,6 +32,7 @@ from streams.runtime.sources import (
     SourceRunner,
     SourceSkipped,
 )
+from tests.unit.runtime.log import OneLog
 from topics import Catalogue, load_catalogue, naming
 
 
@@ -282,35 +283,19 @@ def test_a_fenced_source_ends_and_has_no_effect(
     assert rig.source.confirmed == []
 
 
-class Shelf:
-    """A reader of the topic of positions; `asked` is how far it was read to."""
-
-    def __init__(self, *records: tuple[bytes | None, bytes | None]) -> None:
-        self.at = TopicPartition(naming.FILE_POSITIONS, 0)
-        self.asked: list[bool] = []
-        self._records = [
-            Record(*self.at, offset, 0, key, value, ())
-            for offset, (key, value) in enumerate(records)
-        ]
-
-    def topics(self) -> dict[str, tuple[TopicPartition, ...]]:
-        return {naming.FILE_POSITIONS: (self.at,)}
-
-    def bounds(
-        self, partitions: Iterable[TopicPartition], *, committed: bool = True
-    ) -> dict[TopicPartition, Range]:
-        self.asked.append(committed)
-        return {at: Range(0, len(self._records)) for at in partitions}
-
-    def records(self, ranges: Mapping[TopicPartition, Range]) -> Iterator[Record]:
-        yield from self._records[slice(*ranges[self.at])]
+def shelf(*records: tuple[bytes | None, bytes | None]) -> OneLog:
+    """The topic of positions with these."""
+    at = TopicPartition(naming.FILE_POSITIONS, 0)
+    return OneLog(
+        at, [Record(*at, offset, 0, key, value, ()) for offset, (key, value) in enumerate(records)]
+    )
 
 
 def test_the_newest_position_counts_and_one_that_was_taken_back_is_forgotten() -> None:
     """Behind transactions that are open as well: they are waited for."""
-    shelf = Shelf((b"n/a", b"1"), (b"n/b", b"1"), (None, b"x"), (b"n/a", b"2"), (b"n/b", None))
-    assert sources._fold(cast(TopicReader, shelf)) == {b"n/a": b"2"}
-    assert shelf.asked == [False]
+    log = shelf((b"n/a", b"1"), (b"n/b", b"1"), (None, b"x"), (b"n/a", b"2"), (b"n/b", None))
+    assert sources._fold(cast(TopicReader, log)) == {b"n/a": b"2"}
+    assert log.asked == [False]
 
 
 def test_a_peer_that_is_away_is_asked_again_from_the_committed_position(rig: Rig) -> None:
