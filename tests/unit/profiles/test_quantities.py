@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from schemas.profiles import mapping, parts
+from schemas.profiles import declared, mapping, parts
 from schemas.profiles.places import Findings
 from schemas.profiles.shapes import DataType, ProfileFileError, Shape, read_shape, source
 
@@ -123,3 +123,9 @@ def test_a_quantity_without_a_unit_is_a_mistake_of_the_profile(tmp_path: Path) -
   </xs:extension></xs:simpleContent></xs:complexType>"""
     with pytest.raises(ProfileFileError, match="Heap"):
         read_shape(schema(tmp_path, more), "Lot")
+
+
+def test_a_record_without_what_it_must_have_is_no_bytes() -> None:
+    """A decoder would take the missing field for the next one."""
+    with pytest.raises((AttributeError, TypeError)):
+        declared("publication_market_document").encode({})
