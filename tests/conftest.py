@@ -19,6 +19,15 @@ settings.register_profile("house", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("house")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that no one can read are named by their argument, not by themselves.
+
+    Workers that run tests side by side must find the same names, and compressed bytes hold the
+    time at which they were made.
+    """
+    return argname if isinstance(val, bytes) and not val.decode("latin-1").isprintable() else None
+
+
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap servers of a real Kafka, found or started as `make demo` does it.
