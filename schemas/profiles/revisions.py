@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol, cast
 
 from lxml import etree
@@ -47,6 +47,11 @@ class Revision:
 
     namespaces: tuple[str, ...]
     elements: Mapping[str, str]
+    old_names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = frozenset(name.rpartition("/")[2] for name in self.elements)
+        object.__setattr__(self, "old_names", names)
 
     @classmethod
     def of(cls, entry: Mapping[str, Any]) -> Revision:
@@ -71,30 +76,31 @@ class Revision:
         made = _copy(payload, namespace)
         old, new = f"{{{etree.QName(payload).namespace or ''}}}", f"{{{namespace}}}"
         # Parents are renamed after their children, who look for the parent's old name.
-        old_names = {name.rpartition("/")[2] for name in self.elements}
         for element in reversed(list(made.iter(old + "*", "{}*"))):
-            name = local_name(element)
-            if _TYPE in element.attrib:
+            name = element.tag.rpartition("}")[2]
+            if element.get(_TYPE) is not None:
                 _rebind_type(element, old[1:-1])
-            if name not in old_names:
+            if name in self.old_names:
+                self._rename(element, name, new)
+            else:
                 element.tag = new + name
-                continue
-            above = element.getparent()
-            within = "" if above is None else f"{local_name(above)}/{name}"
-            name = self.elements.get(within) or self.renamed(name)
-            outer, _, inner = name.rpartition("/")
-            element.tag = new + inner
-            if outer and above is not None:
-                wrap = etree.Element(new + outer)
-                _stand_where(wrap, element)
-                above.replace(element, wrap)
-                wrap.append(element)
         return made
+
+    def _rename(self, element: etree._Element, name: str, new: str) -> None:
+        """Give one element its newer name, in the parent that goes with it."""
+        above = element.getparent()
+        within = "" if above is None else f"{local_name(above)}/{name}"
+        outer, _, inner = (self.elements.get(within) or self.renamed(name)).rpartition("/")
+        element.tag = new + inner
+        if outer and above is not None:
+            wrap = etree.Element(new + outer)
+            _stand_where(wrap, element)
+            above.replace(element, wrap)
+            wrap.append(element)
 
     def used_in(self, payload: etree._Element) -> int:
         """How many elements of a payload have a name that only this revision gives them."""
-        names = {name.rpartition("/")[2] for name in self.elements}
-        return sum(local_name(element) in names for element in payload.iter("{*}*"))
+        return sum(local_name(element) in self.old_names for element in payload.iter("{*}*"))
 
     def as_sent(
         self, outcome: Outcome, payload: etree._Element, above: str, *, whole: bool
@@ -139,7 +145,7 @@ def _copy(payload: etree._Element, namespace: str) -> etree._Element:
     made = etree.Element(payload.tag, cast("Any", dict(payload.items())), nsmap)
     made.text = payload.text
     _stand_where(made, payload)
-    made.extend(map(copy.deepcopy, payload))
+    made.extend(list(copy.copy(payload)))
     return made
 
 

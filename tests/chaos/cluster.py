@@ -234,10 +234,22 @@ class Cluster:
             time.sleep(_LOOK_S)
 
     def remove_records(self, before: Mapping[TopicPartition, int]) -> None:
-        """Move the start of logs up to these offsets, as retention would; -1: to the end."""
-        offsets = [KafkaPartition(*at, offset) for at, offset in before.items()]
-        for future in self.admin.delete_records(offsets).values():
-            future.result(_ADMIN_S)
+        """Move the start of logs up to these offsets, as retention would; -1: to the end.
+
+        The client asks the leaders that it remembers, also of a topic that was made anew since.
+        """
+        left = dict(before)
+        deadline = time.monotonic() + _ADMIN_S
+        while True:
+            offsets = [KafkaPartition(*at, offset) for at, offset in left.items()]
+            for at, future in self.admin.delete_records(offsets).items():
+                if _tolerant(future.result, KafkaError.NOT_LEADER_FOR_PARTITION):
+                    del left[TopicPartition(at.topic, at.partition)]
+            if not left:
+                return
+            if time.monotonic() > deadline:
+                raise Stuck(f"no leader removes records of {sorted(left)}")
+            time.sleep(_LOOK_S)
 
     def configure(self, topic: str, **settings: str) -> None:
         """Set topic settings (with `_` for `.`)."""
@@ -300,12 +312,15 @@ def _free_port(chance: random.Random) -> int:
             continue
 
 
-def _tolerant(call: Callable[[float], object], code: int) -> None:
+def _tolerant(call: Callable[[float], object], code: int) -> bool:
+    """Whether it was done; False where it was refused with this code."""
     try:
         call(_ADMIN_S)
     except KafkaException as error:
         if error.args[0].code() != code:
             raise
+        return False
+    return True
 
 
 def partitions_of(cluster: Cluster, topics: Sequence[str]) -> list[TopicPartition]:
