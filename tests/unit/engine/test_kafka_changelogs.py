@@ -3,67 +3,20 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import OFFSET_INVALID, TIMESTAMP_LOG_APPEND_TIME, Consumer, KafkaError
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
 from streams.engine.errors import StateCorruptError, TransientError
 from streams.engine.kafka import ChangelogReader, KafkaSettings
 from streams.engine.record import TopicPartition
+from tests.unit.engine.told import Queue, Told
 
 GOOD, BAD = TopicPartition("good", 0), TopicPartition("bad", 0)
-
-
-@dataclass
-class Told:
-    """A message of the client library: a record, or what is wrong."""
-
-    at: TopicPartition
-    place: int
-    problem: KafkaError | None = None
-
-    def topic(self) -> str:
-        return self.at.topic
-
-    def partition(self) -> int:
-        return self.at.partition
-
-    def offset(self) -> int:
-        return self.place
-
-    def error(self) -> KafkaError | None:
-        return self.problem
-
-    def key(self) -> bytes:
-        return b"k%d" % self.place
-
-    def value(self) -> bytes:
-        return b"v"
-
-    def headers(self) -> None:
-        return None
-
-    def timestamp(self) -> tuple[int, int]:
-        return (TIMESTAMP_LOG_APPEND_TIME, 7)
-
-
-class Queue:
-    """A consumer whose queue holds these messages."""
-
-    def __init__(self, *messages: Told) -> None:
-        self._messages = list(messages)
-
-    def consume(self, records_max: int, _: float) -> list[Told]:
-        given, self._messages = self._messages[:records_max], self._messages[records_max:]
-        return given
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
