@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from itertools import count
 from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -41,7 +42,8 @@ OnDelivery = Callable[[Delivery], None]
 class Sender:
     """An idempotent producer: in order, without repeats of its own, acknowledged by all replicas.
 
-    One thread; reports come inside `send` and `finish`.
+    One thread; reports come inside `send` and `finish`. After an error that the producer cannot
+    get over, what was sent and is not known to be delivered fails, and so does what comes.
     """
 
     def __init__(
@@ -50,21 +52,25 @@ class Sender:
         self._timeout_s = timeout_s
         self._buffer_bytes = max(buffer_bytes, settings.message_bytes_max)
         self._waiting_bytes = 0
+        self._numbers = count()
+        self._unreported: dict[int, Callable[[KafkaError | None, Message | None], None]] = {}
         self._producer = _idempotent(settings, timeout_s, linger_ms=5)
 
     def send(self, output: Output, report: OnDelivery) -> None:
         """Queue `output`, waiting for room; `report` is told what became of it."""
         size = len(output.value or b"")
-        self._producer.poll(0)
+        _serve(self._producer.poll, 0)
         while self._waiting_bytes and self._waiting_bytes + size > self._buffer_bytes:
-            self._producer.poll(_SERVE_S)
+            _serve(self._producer.poll, _SERVE_S)
         self._waiting_bytes += size
-        delivered = functools.partial(self._report, output.topic, size, report)
+        number = next(self._numbers)
+        delivered = functools.partial(self._report, number, output.topic, size, report)
+        self._unreported[number] = delivered
         while True:
             try:
                 _produce(self._producer, output, delivered)
             except BufferError:
-                self._producer.poll(_SERVE_S)
+                _serve(self._producer.poll, _SERVE_S)
             except KafkaException as error:
                 delivered(error.args[0], None)
                 return
@@ -75,19 +81,23 @@ class Sender:
         """Wait until everything sent is reported; each message fails by itself when too late."""
         deadline = time.monotonic() + self._timeout_s + _GRACE_S
         while len(self._producer) and time.monotonic() < deadline:
-            self._producer.flush(_SERVE_S)
+            _serve(self._producer.flush, _SERVE_S)
         if len(self._producer):
             self._producer.purge()
-            self._producer.flush()
+            _serve(self._producer.flush, _GRACE_S)
+        for delivered in list(self._unreported.values()):  # the library lost the report
+            delivered(None, None)
 
     def _report(
         self,
+        number: int,
         topic: str,
         size: int,
         report: OnDelivery,
         error: KafkaError | None,
         message: Message | None,
     ) -> None:
+        del self._unreported[number]
         self._waiting_bytes -= size
         report(_delivery(topic, error, message))
 
@@ -136,13 +146,26 @@ class LoopSender:
 
     def serve(self) -> None:
         """Bring the reports that have come."""
-        self._producer.poll(0)
+        self.broken = not _serve(self._producer.poll, 0) or self.broken
 
     def finish(self, within_s: float) -> None:
         """Wait for the reports of what is still queued; what is later is given up."""
-        self._producer.flush(within_s)
+        _serve(self._producer.flush, within_s)
         self._producer.purge()
-        self._producer.flush(_SERVE_S)
+        _serve(self._producer.flush, _SERVE_S)
+
+
+def _serve(bring: Callable[[float], object], timeout_s: float) -> bool:
+    """Let reports in; False where the producer said that it is beyond help.
+
+    It raises that once, from whatever brings reports; the messages that it ends are reported
+    by later calls, but for one whose report was just being given, which the library loses.
+    """
+    try:
+        bring(timeout_s)
+    except (KafkaException, SystemError):
+        return False
+    return True
 
 
 def _idempotent(settings: KafkaSettings, timeout_s: float, *, linger_ms: int) -> Producer:
