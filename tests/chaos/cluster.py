@@ -157,7 +157,7 @@ class Cluster:
             broker.prepare(self._properties(broker), cluster_id)
             broker.proxy.start(broker.behind)
         self.restart()
-        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        self.admin = self._connect()
         self._catalogue = load_catalogue()
 
     def __enter__(self) -> Self:
@@ -236,13 +236,15 @@ class Cluster:
     def remove_records(self, before: Mapping[TopicPartition, int]) -> None:
         """Move the start of logs up to these offsets, as retention would; -1: to the end.
 
-        The client asks the leaders that it remembers, also of a topic that was made anew since.
+        A client asks the leaders that it remembers, also of a topic that was made anew since; so
+        each try has a client of its own.
         """
         left = dict(before)
         deadline = time.monotonic() + _ADMIN_S
         while True:
             offsets = [KafkaPartition(*at, offset) for at, offset in left.items()]
-            for at, future in self.admin.delete_records(offsets).items():
+            admin = self._connect()
+            for at, future in admin.delete_records(offsets).items():
                 if _tolerant(future.result, KafkaError.NOT_LEADER_FOR_PARTITION):
                     del left[TopicPartition(at.topic, at.partition)]
             if not left:
@@ -265,6 +267,9 @@ class Cluster:
         """Give the topic `count` partitions in all."""
         for future in self.admin.create_partitions([NewPartitions(topic, count)]).values():
             future.result(_ADMIN_S)
+
+    def _connect(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     # ------------------------------------------------------------------------------ files
 
