@@ -63,7 +63,7 @@ class ChangelogReader:
         self._timeout_s = settings.request_timeout_s
         self._following: dict[TopicPartition, int] = {}
         self._reached: dict[TopicPartition, int] = {}
-        self._problem: EngineError | None = None
+        self._problems: dict[TopicPartition | None, EngineError] = {}
 
     def bounds(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, Bounds]:
         """Log start, high watermark (it counts undecided records too) and topic id of each."""
@@ -91,13 +91,15 @@ class ChangelogReader:
         for partition in removed:
             del self._following[partition]
             self._reached.pop(partition, None)
+            self._problems.pop(partition, None)
         self._following.update(added)
 
     def poll(self, records_max: int, timeout_s: float) -> Mapping[TopicPartition, Stretch]:
         """Committed records, folded; ends of partitions are noted for `reached`.
 
         What is wrong is raised only when no record is left to give: the consumer has moved
-        past those it gave, and nobody would read them again.
+        past those it gave, and nobody would read them again. It is raised one by one: the library
+        tells of each partition once.
         """
         messages = self._consume(1, timeout_s)
         if messages:
@@ -118,16 +120,15 @@ class ChangelogReader:
             key = message.key()
             if key is not None:
                 piece.writes[key] = message.value()
-        if self._problem is not None and not pieces:
-            failure, self._problem = self._problem, None
-            raise failure
+        if self._problems and not pieces:
+            raise self._problems.pop(next(iter(self._problems)))
         return dict(piece.done() for piece in pieces.values())
 
     def _consume(self, records_max: int, timeout_s: float) -> list[Message]:
         try:
             return self._consumer.consume(records_max, timeout_s)
         except KafkaException as error:
-            self._problem = self._problem or translate_read(error, "restore")
+            self._problems.setdefault(None, translate_read(error, "restore"))
             return []
 
     def _note(self, message: Message, error: KafkaError) -> None:
@@ -137,9 +138,9 @@ class ChangelogReader:
                 self._reached[at] = message.offset() or 0
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:
             reason = f"changelog {at} no longer holds the offset to go on from ({error.str()})"
-            self._problem = self._problem or StateCorruptError(at, reason)
+            self._problems.setdefault(at, StateCorruptError(at, reason))
         elif not isinstance(failure := translate_read(error, "restore"), TransientError):
-            self._problem = self._problem or failure
+            self._problems.setdefault(at, failure)
 
     def reached(self) -> Mapping[TopicPartition, int]:
         """Positions at the last stable offset, as far as it was seen."""

@@ -34,6 +34,21 @@ def test_records_that_came_with_an_error_are_given_before_it_is_raised(place: in
     assert reader.poll(10, 0.0) == {}
 
 
+def test_of_every_changelog_that_moved_away_a_restore_is_told() -> None:
+    """The library tells of each once; a second one in the same batch was never heard of again."""
+    moved = [Told(at, 0, KafkaError(KafkaError._AUTO_OFFSET_RESET)) for at in (BAD, GOOD)]
+    reader = ChangelogReader(KafkaSettings("localhost:1"), "test")
+    reader.close()
+    reader._consumer = cast(Consumer, Queue(*moved))
+    told = []
+    for _ in moved:
+        with pytest.raises(StateCorruptError) as caught:
+            reader.poll(10, 0.0)
+        told.append(caught.value.store)
+    assert told == [BAD, GOOD]
+    assert reader.poll(10, 0.0) == {}
+
+
 class Speechless:
     """Brokers of which one does not answer: the library gives no offset and no error."""
 
