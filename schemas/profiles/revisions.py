@@ -31,6 +31,8 @@ from schemas.profiles.shapes import ProfileFileError
 from schemas.profiles.validation import ObjectSchema
 
 _PREFIX: Final = "cimstream"
+# libxml2 has two bytes for it; what lxml reads of a parsed document beyond them, it cannot set.
+_LINE_MAX: Final = 65535
 _TYPE: Final = "{http://www.w3.org/2001/XMLSchema-instance}type"
 
 
@@ -145,14 +147,14 @@ def _copy(payload: etree._Element, namespace: str) -> etree._Element:
     made = etree.Element(payload.tag, cast("Any", dict(payload.items())), nsmap)
     made.text = payload.text
     _stand_where(made, payload)
-    made.extend(list(copy.copy(payload)))
+    made.extend(map(copy.copy, payload))
     return made
 
 
 def _stand_where(made: etree._Element, other: etree._Element) -> None:
-    """Give an element the line of another, if that was parsed and has one."""
+    """Give an element the line of another, if that was parsed and has one that can be given."""
     line = line_of(other)
-    if line is not None:
+    if line is not None and line <= _LINE_MAX:
         made.sourceline = cast("Any", line)
 
 

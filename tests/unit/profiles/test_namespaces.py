@@ -103,6 +103,15 @@ def test_a_document_may_stand_in_a_misspelt_namespace_too() -> None:
     assert [p.code for p in refused.value.problems] == ["payload_namespace_unknown"]
 
 
+def test_a_misspelt_payload_may_stand_far_down_in_a_long_file() -> None:
+    """Beyond line 65,535, where libxml2's two bytes for lines end."""
+    payload = moved(example("MeterReadings"), "http://iec.hc/TC57/2011/MeterReadings#")
+    text = b"<Payload>" + b"\n" * 70_000 + etree.tostring(payload)
+    outcome = read("MeterReadings", etree.fromstring(text + b"</Payload>")[0])
+    assert outcome.items
+    assert not outcome.rejected
+
+
 @pytest.mark.parametrize("name", [n for n in NOUNS if NOUNS[n].profile not in DOCUMENTS])
 def test_every_noun_is_read_without_its_namespace(name: str) -> None:
     payload = example(name)
