@@ -11,14 +11,20 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from connectors.exchange import Call, Place
+from connectors.http import (
+    HTTP_PROBLEMS,
+    RETRY_S,
+    STATUS_OF,
+    Body,
+    RequestError,
+    Response,
+    read_body_headers,
+)
 from connectors.rest.config import RestLimits
 from schemas.envelope import read
 from schemas.errors import CODES, MessageError
@@ -28,50 +34,17 @@ XML: Final = "application/xml"
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 _XML_TYPES: Final = (XML, "text/xml")
-_TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _ANSWER_ID: Final = re.compile(r"(\d{1,9})-(\d{1,18})", re.ASCII)
-_RETRY_S: Final = 1
-
-_TABLE: Final[Mapping[str, Any]] = tomllib.loads(
-    Path(__file__).with_name("problems.toml").read_text(encoding="utf-8")
-)
-STATUS_OF: Final[Mapping[str, int]] = {
-    code: int(status) for status, codes in _TABLE["status"].items() for code in codes
-}
-"""HTTP status by stable code of schemas/errors.toml."""
-HTTP_PROBLEMS: Final[Mapping[str, Mapping[str, Any]]] = _TABLE["problem"]
-"""Codes that only HTTP has: status, what, fix."""
-
-
-class RequestError(Exception):
-    """The HTTP request is at fault, or cannot be worked on now; `code` is in `HTTP_PROBLEMS`."""
-
-    def __init__(self, code: str, detail: str = "", headers: Mapping[str, str] | None = None):
-        super().__init__(code)
-        self.code = code
-        self.detail = detail
-        self.headers = headers or {}
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """What goes back."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
     """What the headers of a POST ask for. `wait_s` 0: do not wait for the reply."""
 
-    length: int
-    gzip: bool
+    body: Body
     wait_s: float
     accept: str
     idempotency_key: str
-    traceparent: str
 
 
 def read_headers(headers: Mapping[str, str], bytes_max: int, limits: RestLimits) -> Asking:
@@ -87,47 +60,13 @@ def read_headers(headers: Mapping[str, str], bytes_max: int, limits: RestLimits)
             preference_invalid.
         MessageError: message_too_large.
     """
-    media = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media not in _XML_TYPES:
-        raise RequestError("media_type_unsupported", headers={"Accept": ", ".join(_XML_TYPES)})
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("identity", "gzip"):
-        raise RequestError("encoding_unsupported", headers={"Accept-Encoding": "gzip"})
-    length = headers.get("content-length", "")
-    if not length.isdecimal() or "transfer-encoding" in headers:
-        raise RequestError("length_required")
-    if int(length) > bytes_max:
-        raise MessageError.of(
-            "message_too_large", f"it has {length} bytes, the limit is {bytes_max}"
-        )
-    traceparent = headers.get("traceparent", "")
+    body = read_body_headers(headers, bytes_max, _XML_TYPES)
     return Asking(
-        int(length),
-        encoding == "gzip",
+        body,
         _wait_s(headers.get("prefer", ""), limits),
         headers.get("accept", "*/*"),
         headers.get("idempotency-key", "").strip().strip('"'),
-        traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
     )
-
-
-def unpack(body: bytes, bytes_max: int) -> bytes:
-    """The bytes in a gzip stream, never more than one above `bytes_max` of them held.
-
-    Raises:
-        RequestError: encoding_invalid.
-        MessageError: message_too_large.
-    """
-    stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
-    try:
-        data = stream.decompress(body, bytes_max + 1)
-    except zlib.error:
-        raise RequestError("encoding_invalid") from None
-    if len(data) > bytes_max:
-        raise MessageError.of("message_too_large", f"unpacked it is above {bytes_max} bytes")
-    if not stream.eof or stream.unused_data:
-        raise RequestError("encoding_invalid")
-    return data
 
 
 def check_call(asking: Asking, call: Call) -> None:
@@ -164,7 +103,7 @@ def accepted(call: Call, place: Place) -> Response:
     headers = {"Content-Type": JSON}
     if call.asked is not None:
         receipt["answer"] = answer_path(call.interface, place)
-        headers |= {"Location": answer_path(call.interface, place), "Retry-After": str(_RETRY_S)}
+        headers |= {"Location": answer_path(call.interface, place), "Retry-After": str(RETRY_S)}
     return Response(202, _json(receipt), headers)
 
 
@@ -173,7 +112,7 @@ def pending(interface: str, place: Place) -> Response:
     return Response(
         202,
         _json({"answer": answer_path(interface, place), "status": "pending"}),
-        {"Content-Type": JSON, "Retry-After": str(_RETRY_S)},
+        {"Content-Type": JSON, "Retry-After": str(RETRY_S)},
     )
 
 
@@ -198,7 +137,7 @@ def answered(reply: bytes, accept: str, instance: str) -> Response:
     return Response(status, reply, {"Content-Type": XML})
 
 
-def refused(error: MessageError, where: str, instance: str, retry_s: int = _RETRY_S) -> Response:
+def refused(error: MessageError, where: str, instance: str, retry_s: int = RETRY_S) -> Response:
     """The problem of a message that was refused at the door."""
     first = error.problems[0]
     status = STATUS_OF[first.code]
@@ -217,7 +156,7 @@ def failed(error: RequestError, where: str, instance: str) -> Response:
     said = {"what": known["what"], "fix": known["fix"]}
     headers = dict(error.headers)
     if known["status"] == 503:
-        headers["Retry-After"] = str(_RETRY_S)
+        headers["Retry-After"] = str(RETRY_S)
     return _problem(known["status"], error.code, error.detail, where, instance, said, headers)
 
 

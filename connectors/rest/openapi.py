@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the REST door, from the catalogue.
 
 Lives here: paths, parameters and responses, and the text of the document. Must not live here:
-facts about interfaces and nouns (`topics.catalogue`), statuses and problems (`problems.toml`).
+facts about interfaces and nouns (`topics.catalogue`), statuses and problems (`connectors.http`).
 
 Invariant: a function of the catalogue and the tables of codes; the same ones give the same text.
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from connectors.rest.mapping import HTTP_PROBLEMS, JSON, PROBLEM, STATUS_OF, XML
+from connectors.http import HTTP_PROBLEMS, STATUS_OF
+from connectors.rest.mapping import JSON, PROBLEM, XML
 from topics import Catalogue, Interface
 
 Schema = dict[str, Any]

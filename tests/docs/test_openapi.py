@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from connectors.rest import mapping
+from connectors.http import HTTP_PROBLEMS, STATUS_OF
 from tests.docs.official import schema_from_npm
 from topics import load_catalogue
 
@@ -54,8 +54,8 @@ def test_every_interface_says_what_may_be_sent_on_it() -> None:
 
 def test_every_code_is_said_under_its_status() -> None:
     responses = DOCUMENT["components"]["responses"]
-    known = dict(mapping.STATUS_OF)
-    known |= {code: entry["status"] for code, entry in mapping.HTTP_PROBLEMS.items()}
+    known = dict(STATUS_OF)
+    known |= {code: entry["status"] for code, entry in HTTP_PROBLEMS.items()}
     for code, status in known.items():
         said = responses[str(status)]["description"].removeprefix("Codes: ").split(", ")
         assert code in said

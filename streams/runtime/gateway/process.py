@@ -108,7 +108,7 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
         ),
         _observe,
     )
-    metrics.GATEWAY_OPEN.set_function(lambda: door.open_requests)
+    metrics.GATEWAY_OPEN.set_function(lambda: door.entrance.open_requests)
     told = {"slot": slot, "pid": os.getpid(), "http": probes.port}
     started = partial(log, "gateway", logging.INFO, "gateway started", **told, port=wanted.port)
     server = _Server(_config(door.application(), wanted), exchange, started)

@@ -336,7 +336,7 @@ def test_retry_after_is_as_long_as_it_takes() -> None:
 def test_a_flood_of_strangers_is_no_flood_of_audit_records() -> None:
     client = Client(FakeExchange(), ACCESS)
     now = 0.0
-    client.door._strangers = Pace(10, 3, lambda: now)
+    client.door.entrance._strangers = Pace(10, 3, lambda: now)
     for _ in range(8):
         client.post()
     assert len(client.exchange.audited) == 3

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors import http
 from connectors.exchange import Place, read_call
+from connectors.http import HTTP_PROBLEMS, RequestError, unpack
 from connectors.rest import mapping
 from connectors.rest.config import RestLimits
-from connectors.rest.mapping import RequestError
 from schemas.envelope import Reply, ReplyError, peek_header, reply_error, reply_to, write
 from schemas.errors import CODES, MessageError, Problem
 from tests.integration.data_rig import message
@@ -41,12 +42,12 @@ def reply(result: str, *errors: ReplyError) -> bytes:
 
 
 def test_every_stable_code_has_exactly_one_status() -> None:
-    listed = [code for codes in mapping._TABLE["status"].values() for code in codes]
+    listed = [code for codes in http._TABLE["status"].values() for code in codes]
     assert sorted(listed) == sorted(CODES)
 
 
 def test_no_code_of_http_is_also_one_of_messages() -> None:
-    assert not mapping.HTTP_PROBLEMS.keys() & CODES.keys()
+    assert not HTTP_PROBLEMS.keys() & CODES.keys()
 
 
 @pytest.mark.parametrize(
@@ -92,19 +93,19 @@ def test_a_body_that_says_to_be_too_large_is_refused_before_it_is_read() -> None
 
 
 def test_gzip_gives_the_bytes_that_were_packed() -> None:
-    assert mapping.unpack(gzip.compress(b"<a/>" * 10), 1000) == b"<a/>" * 10
+    assert unpack(gzip.compress(b"<a/>" * 10), 1000) == b"<a/>" * 10
 
 
 def test_a_gzip_bomb_is_refused_with_no_more_than_the_limit_unpacked() -> None:
     with pytest.raises(MessageError) as caught:
-        mapping.unpack(gzip.compress(b"\0" * 10_000_000), 1000)
+        unpack(gzip.compress(b"\0" * 10_000_000), 1000)
     assert caught.value.code == "message_too_large"
 
 
 @pytest.mark.parametrize("body", [b"", b"<a/>", PACKED[:-3], PACKED + b"x"])
 def test_what_is_no_single_complete_gzip_stream_is_refused(body: bytes) -> None:
     with pytest.raises(RequestError, match="encoding_invalid"):
-        mapping.unpack(body, 1000)
+        unpack(body, 1000)
 
 
 def test_a_reply_that_reports_success_is_200_and_the_bytes_as_they_are() -> None:
