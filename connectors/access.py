@@ -74,6 +74,8 @@ class SourceAccess(_Table):
     """What one system has and may. Without rules it may nothing."""
 
     keys: tuple[Annotated[str, StringConstraints(pattern=_HASH)], ...] = ()
+    password_file: Path | None = None  # what a WS-Security digest is made with
+    certificate_files: tuple[Path, ...] = ()  # what signatures of SOAP messages are made with
     allow: tuple[Rule, ...] = ()
     requests_per_s: float = Field(default=0, ge=0)
 
@@ -135,7 +137,7 @@ class Gatekeeper:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`sources` None: the door is open. `clock` gives seconds."""
-        self._open = sources is None
+        self.sources = sources
         self._by_hash = {
             digest: Principal(name, access)
             for name, access in (sources or {}).items()
@@ -155,7 +157,7 @@ class Gatekeeper:
         Raises:
             MessageError: `authentication_needed`, `authentication_failed`.
         """
-        if self._open:
+        if self.sources is None:
             return OPEN
         if not key:
             raise MessageError(Problem("authentication_needed"))

@@ -32,7 +32,7 @@ from starlette.responses import Response as Sent
 
 from connectors.access import Gatekeeper, Pace, Principal
 from connectors.exchange import Call, Exchange, UnavailableError
-from schemas.errors import MessageError, Problem
+from schemas.errors import CODES, MessageError, Problem
 from topics import Catalogue
 
 Observe = Callable[[str, str, float], None]
@@ -54,9 +54,8 @@ STATUS_OF: Final[Mapping[str, int]] = {
 HTTP_PROBLEMS: Final[Mapping[str, Mapping[str, Any]]] = _TABLE["problem"]
 """Codes that only HTTP has: status, what, fix."""
 
-_SECURITY: Final = frozenset(
-    {"authentication_needed", "authentication_failed", "source_mismatch", "not_authorised"}
-)
+# Codes of security, by the first digit of the standard's.
+_SECURITY: Final = frozenset(slug for slug, code in CODES.items() if code.iec_code[:1] == "7")
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _PATH_CHARS_MAX: Final = 200
 # A flood of strangers must not become one of audit records, which are kept for ten years.
@@ -193,10 +192,19 @@ class Entrance:
             MessageError: those of `Gatekeeper.authenticate`, rate_exceeded.
             RequestError: interface_unknown.
         """
-        principal = self._gatekeeper.authenticate(visit.headers.get("x-api-key", ""))
-        visit.source = principal.source
+        principal = self.authenticate(visit)
         self.check_interface(visit)
         self.pace(visit, principal)
+        return principal
+
+    def authenticate(self, visit: Visit) -> Principal:
+        """Who it is, as far as HTTP says.
+
+        Raises:
+            MessageError: those of `Gatekeeper.authenticate`.
+        """
+        principal = self._gatekeeper.authenticate(visit.headers.get("x-api-key", ""))
+        visit.source = principal.source
         return principal
 
     def check_interface(self, visit: Visit) -> None:

@@ -76,12 +76,13 @@ class RestDoor:
         )
         self._document = openapi.render(openapi.document(catalogue)).encode()
 
-    def application(self) -> Starlette:
-        """The application to serve."""
+    def application(self, *others: Route) -> Starlette:
+        """The application to serve, with what `others` serve beside."""
         routes = [
             Route("/v1/{interface}/messages", self._guarded(self._post), methods=["POST"]),
             Route("/v1/{interface}/answers/{answer}", self._guarded(self._get), methods=["GET"]),
             Route("/openapi.json", self._openapi, methods=["GET"]),
+            *others,
         ]
         application = Starlette(routes=routes, exception_handlers={HTTPException: _unserved})
         # A path that is nearly right is told so, and not led elsewhere.

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from connectors.access import key_hash, load_access, new_key
+from connectors.soap.credentials import Credentials
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.cli.run import check_topics
 from streams.runtime.gateway.process import listen
@@ -74,7 +75,7 @@ def gateway(
     aim = target(bootstrap, config)
     check_safe(settings.gateway)
     if settings.gateway.access_file is not None:
-        load_access(settings.gateway.access_file, aim.catalogue)
+        Credentials(load_access(settings.gateway.access_file, aim.catalogue))
     admin = provision.connect(aim.kafka.bootstrap_servers, settings.kafka.properties)
     check_topics(admin, aim.catalogue)
     raise typer.Exit(_supervise(aim.kafka.bootstrap_servers, settings))

@@ -183,6 +183,22 @@ class Gateway(_Section):
     )
 
 
+class Soap(_Section):
+    """The SOAP half of the gateway, which has its address, TLS, waits and limits."""
+
+    window_s: float = Field(
+        default=300.0, ge=1, le=3600, description="s; how far times of WS-Security may be from ours"
+    )
+    nonce_file: Path = Field(
+        default=Path("state/nonces.sqlite"),
+        description="file of the nonces that were used, shared by the processes of this machine",
+    )
+    public_url: str = Field(
+        default="",
+        description="how systems reach the door, for the addresses in WSDLs; empty: as they asked",
+    )
+
+
 class Logging(_Section):
     """Log lines on stderr."""
 
@@ -259,6 +275,7 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     http: Http = Http()
     gateway: Gateway = Gateway()
+    soap: Soap = Soap()
     logging: Logging = Logging()
     broker: Broker = Broker()
     views: Views = Views()

@@ -21,8 +21,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from connectors.access import Gatekeeper, load_access
+from connectors.http import Entrance
 from connectors.rest.config import RestLimits
 from connectors.rest.server import RestDoor
+from connectors.soap.config import SoapLimits
+from connectors.soap.nonces import Nonces
+from connectors.soap.security import Security
+from connectors.soap.server import SoapDoor
 from streams.engine.errors import FatalError
 from streams.runtime import metrics
 from streams.runtime.gateway.exchange import KafkaExchange
@@ -32,7 +37,7 @@ from streams.runtime.health import Health, HealthServer
 from streams.runtime.logs import log
 from streams.runtime.settings import Gateway, Settings
 from streams.runtime.wiring import kafka_settings
-from topics import load_catalogue
+from topics import Catalogue, load_catalogue
 
 # The supervisor gives a process 20 s to end. Open calls may still get their replies for 3 s, then
 # they are told to ask again; connections have 12 s to take their answers, the producer 5 s.
@@ -96,10 +101,13 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
         count=_count,
     )
     await exchange.start()
+    gatekeeper = Gatekeeper(
+        load_access(wanted.access_file, catalogue) if wanted.access_file else None
+    )
     door = RestDoor(
         catalogue,
         exchange,
-        Gatekeeper(load_access(wanted.access_file, catalogue) if wanted.access_file else None),
+        gatekeeper,
         RestLimits(
             wait_s=wanted.wait_s,
             wait_max_s=wanted.wait_max_s,
@@ -108,10 +116,11 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
         ),
         _observe,
     )
+    soap = _soap(catalogue, exchange, door.entrance, gatekeeper, settings)
     metrics.GATEWAY_OPEN.set_function(lambda: door.entrance.open_requests)
     told = {"slot": slot, "pid": os.getpid(), "http": probes.port}
     started = partial(log, "gateway", logging.INFO, "gateway started", **told, port=wanted.port)
-    server = _Server(_config(door.application(), wanted), exchange, started)
+    server = _Server(_config(door.application(*soap.routes()), wanted), exchange, started)
     beating = asyncio.create_task(_beat(health, exchange, server))
     try:
         await server.serve([listening])
@@ -122,6 +131,24 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
         probes.close()
     if broken:
         raise FatalError("the exchange with Kafka broke")
+
+
+def _soap(
+    catalogue: Catalogue,
+    exchange: KafkaExchange,
+    entrance: Entrance,
+    gatekeeper: Gatekeeper,
+    settings: Settings,
+) -> SoapDoor:
+    """The SOAP door, through the same entrance."""
+    limits = SoapLimits(
+        wait_s=settings.gateway.wait_s,
+        window_s=settings.soap.window_s,
+        public_url=settings.soap.public_url,
+        tls_elsewhere=settings.gateway.tls_elsewhere,
+    )
+    security = Security(gatekeeper, Nonces(settings.soap.nonce_file), limits)
+    return SoapDoor(catalogue, exchange, entrance, security, limits)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,1 @@
+"""The SOAP door, and calls to systems that are SOAP servers themselves."""
