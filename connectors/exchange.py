@@ -192,7 +192,14 @@ def read_call(
 
 
 def asked_by(header: Header, catalogue: Catalogue) -> Asked | None:
-    """What is asked by a message of a noun that the catalogue has; None: it gets no reply."""
+    """What is asked by a message of a noun that the catalogue has; None: it gets no reply.
+
+    Raises:
+        KeyError: the catalogue has no such noun, nor one with this alias.
+    """
+    noun = catalogue.noun(header.noun)
+    if noun is None:
+        raise KeyError(header.noun)
     pattern = catalogue.pattern(
         KIND_OF_VERB[header.verb],
         header.verb,
@@ -203,7 +210,7 @@ def asked_by(header: Header, catalogue: Catalogue) -> Asked | None:
     )
     if not pattern.replies:
         return None
-    home = catalogue.nouns[header.noun].home
+    home = noun.home
     source = header.source or UNKNOWN_SOURCE
     partitions = catalogue.interfaces[home].partitions["outbound"]
     return Asked(

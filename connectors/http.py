@@ -32,7 +32,7 @@ from starlette.responses import Response as Sent
 
 from connectors.access import Gatekeeper, Pace, Principal
 from connectors.exchange import Call, Exchange, UnavailableError
-from schemas.errors import CODES, MessageError, Problem
+from schemas.errors import MessageError, Problem
 from topics import Catalogue
 
 Observe = Callable[[str, str, float], None]
@@ -54,8 +54,7 @@ STATUS_OF: Final[Mapping[str, int]] = {
 HTTP_PROBLEMS: Final[Mapping[str, Mapping[str, Any]]] = _TABLE["problem"]
 """Codes that only HTTP has: status, what, fix."""
 
-# Codes of security, by the first digit of the standard's.
-_SECURITY: Final = frozenset(slug for slug, code in CODES.items() if code.iec_code[:1] == "7")
+_SECURITY: Final = frozenset({*_TABLE["status"]["401"], "source_mismatch", "not_authorised"})
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _PATH_CHARS_MAX: Final = 200
 # A flood of strangers must not become one of audit records, which are kept for ten years.

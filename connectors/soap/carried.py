@@ -15,11 +15,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal
+from xml.sax.saxutils import quoteattr
 
 from lxml import etree
 
 from connectors.soap.envelope import SoapError
 from connectors.soap.namespaces import ABSTRACT
+from schemas.envelope import Header
 from schemas.envelope.header import header_element
 from schemas.envelope.namespaces import (
     EDITION_1,
@@ -58,7 +60,12 @@ class Carried:
     def operations(self, verb: str, noun: str) -> frozenset[str]:
         """What an action may call it: its operation in the generic and in the typed form."""
         generic = _OPERATION_OF_KIND[KIND_OF_VERB[verb]]
-        return frozenset({generic, self.root, f"{verb.capitalize()}{noun}"})
+        return frozenset({generic, self.root, operation(verb, noun)})
+
+
+def operation(verb: str, noun: str) -> str:
+    """The name of an operation of the typed form."""
+    return f"{'Response' if verb == 'reply' else verb.capitalize()}{noun}"
 
 
 def take_out(body: etree._Element, destination: str = "") -> Carried:
@@ -77,13 +84,11 @@ def take_out(body: etree._Element, destination: str = "") -> Carried:
     namespace, _, root = element.tag.rpartition("}")
     form: Form = "bare" if root in KIND_OF_ROOT else "typed"
     message = element
-    if header_element(element) is None and root in OPERATIONS and len(element) == 1:
+    inner = header_element(element[0]) if len(element) == 1 else None
+    if inner is not None and header_element(element) is None:
         form, message = "wrapped", element[0]
-        head = header_element(message)
-        if head is None:
-            raise SoapError("envelope_invalid", f"no message in {root}")
-        # The wrapper's element has a name of its own; the verb says what it is.
-        message.tag = head.tag.removesuffix("Header") + "Message"
+        # It is named after the wrapper's schema; the verb says what it is.
+        message.tag = inner.tag.removesuffix("Header") + "Message"
     if destination:
         _address(message, destination)
     data = etree.tostring(message, encoding="UTF-8", with_tail=False)
@@ -95,12 +100,26 @@ def put_in(answer: etree._Element, asked: Carried, noun: str) -> bytes:
     if asked.form == "typed":
         _retag(answer, _typed_answer(asked.root, noun), asked.namespace)
     elif asked.form == "wrapped":
-        space = asked.namespace or ABSTRACT
-        answer.tag = f"{{{space}}}message"
-        inside = etree.tostring(answer, encoding="UTF-8")
-        name = f"{asked.root}Response"
-        return f'<abs:{name} xmlns:abs="{space}">'.encode() + inside + f"</abs:{name}>".encode()
+        return _wrapped(answer, f"{asked.root}Response", asked.namespace or ABSTRACT)
     return etree.tostring(answer, encoding="UTF-8")
+
+
+def put_out(message: etree._Element, header: Header, form: Form, namespace: str) -> bytes:
+    """A message in the form that another server wants, ready for a Body.
+
+    `namespace` is that of its wrappers or of its typed messages.
+    """
+    kind = KIND_OF_VERB[header.verb]
+    if form == "typed":
+        name = operation(header.verb, header.noun)
+        if kind is Kind.RESPONSE:
+            name = f"{header.noun}{_RESPONSE}"
+        elif header.verb == "get":
+            name += _REQUEST
+        _retag(message, name, namespace)
+    if form != "wrapped":
+        return etree.tostring(message, encoding="UTF-8")
+    return _wrapped(message, _OPERATION_OF_KIND[kind], namespace)
 
 
 def put_in_fault(answer: etree._Element, asked: Carried | None, noun: str) -> bytes:
@@ -108,6 +127,13 @@ def put_in_fault(answer: etree._Element, asked: Carried | None, noun: str) -> by
     if asked is not None and asked.form == "typed" and noun:
         _retag(answer, f"{noun}FaultMessage", asked.namespace)
     return etree.tostring(answer, encoding="UTF-8")
+
+
+def _wrapped(message: etree._Element, name: str, namespace: str) -> bytes:
+    message.tag = f"{{{namespace}}}message"
+    inside = etree.tostring(message, encoding="UTF-8")
+    begin, end = f"<abs:{name} xmlns:abs={quoteattr(namespace)}>", f"</abs:{name}>"
+    return begin.encode() + inside + end.encode()
 
 
 def _typed_answer(root: str, noun: str) -> str:

@@ -18,7 +18,7 @@ from typing import Final
 from xml.sax.saxutils import quoteattr
 
 from connectors.soap import xsd
-from connectors.soap.carried import OPERATIONS
+from connectors.soap.carried import OPERATIONS, operation
 from connectors.soap.namespaces import ABSTRACT, ACTIONS
 from schemas.envelope.namespaces import EDITION_1, KIND_OF_VERB
 from topics import Catalogue, Noun
@@ -109,14 +109,13 @@ def _generic(interface: str) -> Service:
 
 def _typed(interface: str, noun: Noun, verbs: list[str]) -> Service:
     space = xsd.message_namespace(noun)
-    asked = [verb for verb in verbs if verb != "reply"]
     operations = tuple(
         Operation(name, f"{space}/{name}", *xsd.elements(verb, noun.name))
-        for verb in asked
-        for name in (xsd.operation(verb, noun.name),)
+        for verb in verbs
+        for name in (operation(verb, noun.name),)
     )
     documents: Mapping[str, Callable[[], bytes]] = {
-        xsd.MESSAGE: partial(xsd.typed, noun, asked),
+        xsd.MESSAGE: partial(xsd.typed, noun, verbs),
         xsd.PAYLOAD: partial(xsd.payload, noun),
         xsd.ENVELOPE: xsd.envelope,
     }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import schemas.envelope
+from connectors.soap.carried import operation
 from connectors.soap.namespaces import ABSTRACT
 from schemas.envelope.namespaces import EDITION_1, KIND_OF_VERB, Kind
 from schemas.profiles.published import published
@@ -36,17 +37,12 @@ def message_namespace(noun: Noun) -> str:
     return f"urn:cimstream:{noun.name}Message:1"
 
 
-def operation(verb: str, noun: str) -> str:
-    """The name of an operation of the typed form."""
-    return f"{verb.capitalize()}{noun}"
-
-
 def elements(verb: str, noun: str) -> tuple[str, str]:
     """The elements that go in and come out: those of a query have a form of their own."""
-    name = operation(verb, noun)
+    answer = f"{noun}ResponseMessage"
     if verb == "get":
-        return f"{name}RequestMessage", f"{name}ResponseMessage"
-    return name, f"{noun}ResponseMessage"
+        return f"Get{noun}RequestMessage", f"Get{answer}"
+    return answer if verb == "reply" else operation(verb, noun), answer
 
 
 def envelope() -> bytes:

@@ -58,7 +58,7 @@ class Recall:
         try:
             record = self._request(place)
             header = peek_header(record.value or b"")
-            if header is None or header.noun not in self._catalogue.nouns:
+            if header is None or self._catalogue.noun(header.noun) is None:
                 raise CallUnknownError
             known = header.verb in KIND_OF_VERB
             asked = asked_by(header, self._catalogue) if known else None

@@ -39,6 +39,7 @@ class Client:
         nonces: Path | None = None,
     ) -> None:
         self.exchange = exchange
+        self.peer = "127.0.0.1"
         gatekeeper = Gatekeeper(access)
         chosen = limits or SoapLimits(wait_s=1.0)
         rest = RestDoor(CATALOGUE, exchange, gatekeeper, RestLimits(), lambda *_: None)
@@ -61,7 +62,7 @@ class Client:
         return self("POST", path, content=body, headers={"Content-Type": version.media, **named})
 
     async def _request(self, method: str, path: str, given: Any) -> httpx.Response:
-        transport = httpx.ASGITransport(self._application, client=("127.0.0.1", 1))
+        transport = httpx.ASGITransport(self._application, client=(self.peer, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
             return await client.request(method, path, **given)
 
@@ -70,11 +71,15 @@ def enveloped(
     body: bytes | None = None, header: str = "", version: Version = SOAP_11, around: str = ""
 ) -> bytes:
     """A message in an envelope; `around` are attributes of the Envelope."""
-    inside = message("m-1") if body is None else body
-    inside = inside[inside.index(b"?>") + 2 :] if inside.startswith(b"<?xml") else inside
+    inside = undeclared(message("m-1") if body is None else body)
     head = f"<s:Header>{header}</s:Header>" if header else ""
     begin = f'<s:Envelope xmlns:s="{version.namespace}" {around}>{head}<s:Body>'
     return begin.encode() + inside + b"</s:Body></s:Envelope>"
+
+
+def undeclared(data: bytes) -> bytes:
+    """A document without the XML declaration, to put into another."""
+    return data[data.index(b"?>") + 2 :] if data.startswith(b"<?xml") else data
 
 
 def fault_of(response: httpx.Response, version: Version = SOAP_11) -> tuple[str, str]:
@@ -89,7 +94,8 @@ def fault_of(response: httpx.Response, version: Version = SOAP_11) -> tuple[str,
     else:
         code = fault.findtext("faultcode")
     details = fault.findtext(f".//{{{MSG}}}Error/{{{MSG}}}details")
-    assert code and details
+    assert code
+    assert details
     return code, details.partition(":")[0]
 
 
@@ -99,4 +105,14 @@ def result_of(response: httpx.Response) -> str | None:
     return etree.fromstring(response.content).findtext(".//{*}Reply/{*}Result")
 
 
-__all__ = ["CATALOGUE", "SOAP_11", "SOAP_12", "Client", "enveloped", "fault_of", "result_of"]
+__all__ = [
+    "CATALOGUE",
+    "MSG",
+    "SOAP_11",
+    "SOAP_12",
+    "Client",
+    "enveloped",
+    "fault_of",
+    "result_of",
+    "undeclared",
+]

@@ -89,6 +89,12 @@ def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return document
 
 
+def test_a_noun_under_the_name_that_others_give_it_is_taken() -> None:
+    body = message("m-1").replace(b"MeterReadings", b"PubOutages")
+    response = Client(FakeExchange()).post(body, "/v1/I1/messages")
+    assert response.status_code == 200
+
+
 def test_an_event_is_answered_202_with_where_it_lies() -> None:
     client = Client(FakeExchange())
     response = client.post(EVENT)
