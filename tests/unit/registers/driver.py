@@ -55,14 +55,14 @@ class House:
         admitted = admit(
             data, interface, self.catalogue, received_ms=self.now_ms, traceparent=TRACE
         )
-        inbound = Output(admitted.topic, admitted.key, admitted.value, admitted.headers)
-        return self._append(inbound)
+        return self.append(Output(admitted.topic, admitted.key, admitted.value, admitted.headers))
 
-    def _append(self, output: Output) -> list[Output]:
+    def append(self, output: Output) -> list[Output]:
+        """Append a record to its log, and process it and what comes of it; give all outputs."""
         for processor in self._processors:
             if output.topic in processor.inputs:
                 outputs = self._process(processor, output)
-                return outputs + [more for one in outputs for more in self._append(one)]
+                return outputs + [more for one in outputs for more in self.append(one)]
         self.logs[output.topic].append(output)
         return []
 
