@@ -75,7 +75,9 @@ class SourceAccess(_Table):
 
     keys: tuple[Annotated[str, StringConstraints(pattern=_HASH)], ...] = ()
     password_file: Path | None = None  # what a WS-Security digest is made with
-    certificate_files: tuple[Path, ...] = ()  # what signatures of SOAP messages are made with
+    signing_certificate_files: tuple[
+        Path, ...
+    ] = ()  # what signatures of SOAP messages are made with
     allow: tuple[Rule, ...] = ()
     requests_per_s: float = Field(default=0, ge=0)
 

@@ -184,19 +184,19 @@ class Entrance:
         self._observe(known, outcome, time.monotonic() - visit.begun)
         return sent(response, close=not visit.body_read)
 
-    def enter(self, visit: Visit) -> Principal:
+    async def enter(self, visit: Visit) -> Principal:
         """Who is it, does the interface exist, is it too fast.
 
         Raises:
             MessageError: those of `Gatekeeper.authenticate`, rate_exceeded.
             RequestError: interface_unknown.
         """
-        principal = self.authenticate(visit)
+        principal = await self.authenticate(visit)
         self.check_interface(visit)
         self.pace(visit, principal)
         return principal
 
-    def authenticate(self, visit: Visit) -> Principal:
+    async def authenticate(self, visit: Visit) -> Principal:
         """Who it is, as far as HTTP says.
 
         Raises:

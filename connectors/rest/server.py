@@ -98,7 +98,7 @@ class RestDoor:
             visit = Visit(request, "rest")
 
             async def serve() -> Response:
-                return await handle(visit, self.entrance.enter(visit))
+                return await handle(visit, await self.entrance.enter(visit))
 
             def refuse(error: MessageError | RequestError) -> Response:
                 if isinstance(error, RequestError):

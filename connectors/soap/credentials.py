@@ -63,7 +63,9 @@ class Credentials:
             principal = Principal(name, access)
             if access.password_file is not None:
                 self._passwords[name] = (principal, _password(access.password_file))
-            self.certified += [_certified(principal, file) for file in access.certificate_files]
+            self.certified += [
+                _certified(principal, file) for file in access.signing_certificate_files
+            ]
 
     def password(self, source: str) -> tuple[Principal, bytes] | None:
         """Who has this name, and the password shared with it; None where none is."""

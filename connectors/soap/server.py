@@ -140,7 +140,7 @@ class SoapDoor:
 
         large = body.gzip or len(data) > ASIDE_BYTES
         envelope, proof = await asyncio.to_thread(understand) if large else understand()
-        principal = self._principal(visit, proof)
+        principal = await self._principal(visit, proof)
         self._entrance.pace(visit, principal)
         call = await asyncio.to_thread(carry, envelope, proof) if large else carry(envelope, proof)
         visit.call = call
@@ -151,14 +151,14 @@ class SoapDoor:
             self._security.check_nonce(proof, call)
         return call
 
-    def _principal(self, visit: Visit, proof: Proof | None) -> Principal:
+    async def _principal(self, visit: Visit, proof: Proof | None) -> Principal:
         """Who it is, by the envelope, by HTTP, or by both, which then must be the same.
 
         Raises:
             MessageError: authentication_needed, authentication_failed.
         """
         try:
-            by_http = self._entrance.authenticate(visit)
+            by_http = await self._entrance.authenticate(visit)
         except MessageError as error:
             if proof is None or error.code != "authentication_needed":
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import zeep
 from lxml import etree
 from xmlsec import constants
 from zeep.wsse import utils
+from zeep.wsse.compose import Compose
 from zeep.wsse.signature import BinarySignature
 from zeep.wsse.username import UsernameToken
 
@@ -23,6 +25,7 @@ from connectors.soap import wsdl
 from connectors.soap.carried import operation
 from schemas.envelope import Kind, Message
 from tests.integration.data_rig import make_topics, message
+from tests.integration.gateway.node import called, node_soap
 from tests.integration.gateway.rig import GatewayRun, make_gateway, new_source, written
 from tests.integration.gateway.test_gateway import awaited, of
 from tests.integration.service import PATIENCE_S
@@ -187,7 +190,7 @@ def guarded(
 [sources.{source}]
 keys = ["{key_hash(key)}"]
 password_file = "{secret}"
-certificate_files = ["{made.certificate}"]
+signing_certificate_files = ["{made.certificate}"]
 
 [[sources.{source}.allow]]
 interface = "I7"
@@ -217,7 +220,7 @@ def test_every_way_to_prove_who_one_is_lets_in_and_none_is_asked_for(
     for proof in (
         UsernameToken(source, PASSWORD, use_digest=True),
         UsernameToken(source, guarded["key"]),
-        [UsernameToken(source, guarded["key"], timestamp_token=stamp), signing],
+        Compose([UsernameToken(source, guarded["key"], timestamp_token=stamp), signing]),
     ):
         client = zeep.Client(url, wsse=proof)
         _, example = next(one for one in VALID if one[0] == "create-with-receipt.xml")
@@ -257,3 +260,61 @@ def test_a_wsdl_is_for_everybody_who_reaches_the_door(guarded: dict[str, Any]) -
     response = httpx.get(f"{guarded['gateway'].url}/soap/I7?wsdl")
     assert response.status_code == 200
     assert f'location="{guarded["gateway"].url}/soap/I7"' in response.text
+
+
+def readings(source: str) -> dict[str, Any]:
+    """One reading as a client of Node says it."""
+    reading = {
+        "timeStamp": "2026-01-01T00:00:00Z",
+        "value": "1.5",
+        "ReadingType": {"attributes": {"ref": "0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0"}},
+    }
+    header = {
+        "Verb": "create", "Noun": "MeterReadings", "Source": source,
+        "MessageID": str(uuid.uuid4()),
+    }  # fmt: skip
+    meter = {"Meter": {"mRID": "0000aaaa-1111-4222-8333-44445555bbbb"}, "Readings": [reading]}
+    return {"Header": header, "Payload": {"MeterReadings": {"MeterReading": [meter]}}}
+
+
+@pytest.mark.parametrize("soap12", [False, True], ids=["1.1", "1.2"])
+def test_the_client_of_node_exchanges_typed_messages_and_reads_faults(
+    gateway: GatewayRun, kafka: str, soap12: bool
+) -> None:
+    folder, source = node_soap(), new_source()
+    asked = {
+        "wsdl": f"{gateway.url}/soap/I7/MeterReadings?wsdl", "soap12": soap12,
+        "operation": "CreateMeterReadings", "args": readings(source),
+    }  # fmt: skip
+    outcome = called(folder, **asked)
+    assert outcome.get("result", outcome)["Reply"]["Result"] == "OK"
+    assert len(of(kafka, LOG, source)) == 1
+    asked["args"]["Header"]["Noun"] = "EndDeviceEvents"
+    fault = called(folder, **asked)["fault"]
+    detail = fault.get("detail") or fault["Detail"]
+    assert "noun_mismatch" in json.dumps(detail)
+
+
+def test_the_client_of_node_proves_who_it_is_by_digest_and_by_signature(
+    guarded: dict[str, Any],
+) -> None:
+    folder, source = node_soap(), guarded["source"]
+    proofs = (
+        {"password": {"name": source, "password": PASSWORD}},
+        {"certificate": {"key": str(guarded["pair"].key),
+                         "certificate": str(guarded["pair"].certificate)}},
+    )  # fmt: skip
+    for proof in proofs:
+        outcome = called(
+            folder,
+            wsdl=f"{guarded['gateway'].url}/soap/I7/MeterReadings?wsdl",
+            operation="CreateMeterReadings", args=readings(source), **proof,
+        )  # fmt: skip
+        assert outcome.get("result", outcome)["Reply"]["Result"] == "OK"
+    outcome = called(
+        folder,
+        wsdl=f"{guarded['gateway'].url}/soap/I7/MeterReadings?wsdl",
+        operation="CreateMeterReadings", args=readings(source),
+        password={"name": source, "password": "guessed"},
+    )  # fmt: skip
+    assert "authentication_failed" in json.dumps(outcome["fault"])

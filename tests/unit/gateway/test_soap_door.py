@@ -310,7 +310,7 @@ def test_a_name_that_the_sender_chose_is_never_markup_in_the_answer() -> None:
     odd = wrapped(message("m-1"), "Request").replace(ABSTRACT.encode(), b"urn:a?b&amp;c")
     response = Client(FakeExchange()).post(enveloped(odd))
     assert result_of(response) == "OK"
-    assert etree.fromstring(response.content)[-1][0].tag == '{urn:a?b&c}RequestResponse'
+    assert etree.fromstring(response.content)[-1][0].tag == "{urn:a?b&c}RequestResponse"
 
 
 def test_the_large_is_read_like_the_small() -> None:

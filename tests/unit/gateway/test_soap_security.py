@@ -56,9 +56,14 @@ def access(pairs: dict[str, Pair], tmp_path: Path) -> dict[str, SourceAccess]:
     own = (pairs["own"].certificate, pairs["over"].certificate)
     return {
         "HES-1": SourceAccess(
-            keys=(key_hash(KEY),), password_file=secret, certificate_files=own, allow=(METERS,)
+            keys=(key_hash(KEY),),
+            password_file=secret,
+            signing_certificate_files=own,
+            allow=(METERS,),
         ),
-        "HES-2": SourceAccess(certificate_files=(pairs["other"].certificate,), allow=(METERS,)),
+        "HES-2": SourceAccess(
+            signing_certificate_files=(pairs["other"].certificate,), allow=(METERS,)
+        ),
     }
 
 
@@ -425,10 +430,10 @@ def test_a_password_file_for_others_to_read_is_refused(access: dict[str, SourceA
 def test_a_file_that_holds_no_certificate_or_password_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "x.pem"
     with pytest.raises(CredentialFileError):
-        Credentials({"A": SourceAccess(certificate_files=(file,))})
+        Credentials({"A": SourceAccess(signing_certificate_files=(file,))})
     file.write_text("")
     file.chmod(0o600)
     with pytest.raises(CredentialFileError, match="no certificate"):
-        Credentials({"A": SourceAccess(certificate_files=(file,))})
+        Credentials({"A": SourceAccess(signing_certificate_files=(file,))})
     with pytest.raises(CredentialFileError, match="empty"):
         Credentials({"A": SourceAccess(password_file=file)})
