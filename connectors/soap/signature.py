@@ -36,6 +36,10 @@ _ID: Final = f"{{{WSU}}}Id"
 # What signxml calls an Id: an attribute of this local name in any namespace, or in none.
 _ID_NAME: Final = "Id"
 _EXCLUSIVE: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
+# Takes the signature out of what is signed. It stands in neither Body nor Timestamp, so this
+# changes nothing; Node's client says it all the same.
+_ENVELOPED: Final = f"{DS}enveloped-signature"
+_TRANSFORMS: Final = ([_EXCLUSIVE], [_ENVELOPED, _EXCLUSIVE])
 _METHODS: Final = frozenset(
     {
         SignatureMethod.RSA_SHA256,
@@ -86,7 +90,7 @@ def verify(envelope: Envelope, known: Sequence[Certified]) -> Signed:
     assert signature is not None  # noqa: S101
     if timestamp is None:
         raise MessageError.of("security_too_weak", "there is no Timestamp")
-    wanted = [element.get(_ID, "") for element in (envelope.body, timestamp)]
+    wanted = [_id(element) for element in (envelope.body, timestamp)]
     references = _references(signature)
     if not all(wanted) or not set(wanted) <= set(references):
         raise MessageError.of("security_too_weak", "Body or Timestamp is not signed")
@@ -99,6 +103,11 @@ def verify(envelope: Envelope, known: Sequence[Certified]) -> Signed:
     if body is None or dated is None or (body.tag, dated.tag) != (envelope.body.tag, timestamp.tag):
         raise MessageError.of("signature_invalid", "what is signed is not Body and Timestamp")
     return Signed(candidates[0].principal, body, dated)
+
+
+def _id(element: etree._Element) -> str:
+    """By what a signature names an element: WS-Security's Id, or one without a namespace."""
+    return element.get(_ID) or element.get(_ID_NAME) or ""
 
 
 def _references(signature: etree._Element) -> list[str]:
@@ -114,7 +123,7 @@ def _references(signature: etree._Element) -> list[str]:
     names = []
     for reference in found:
         forms = reference.findall(f"{{{DS}}}Transforms/{{{DS}}}Transform")
-        if [form.get("Algorithm") for form in forms] != [_EXCLUSIVE]:
+        if [form.get("Algorithm") for form in forms] not in _TRANSFORMS:
             raise MessageError.of("security_too_weak", "a transform that is not exclusive c14n")
         uri = reference.get("URI", "")
         if not uri.startswith("#") or len(uri) < 2:
@@ -148,7 +157,7 @@ def _is_meant(one: Certified, signature: etree._Element, security: etree._Elemen
             case "Reference":
                 name = element.get("URI", "").removeprefix("#")
                 tokens = security.findall(f"{{{WSSE}}}BinarySecurityToken")
-                return [_decoded(text_of(t)) for t in tokens if t.get(_ID) == name] == [one.der]
+                return [_decoded(text_of(t)) for t in tokens if _id(t) == name] == [one.der]
             case "KeyIdentifier":
                 kinds = {THUMBPRINT: one.thumbprint, KEY_IDENTIFIER: one.key_identifier}
                 wanted = kinds.get(element.get("ValueType", ""), b"")
