@@ -84,7 +84,7 @@ class Response:
 
 
 class Body(NamedTuple):
-    """What the headers say of a body: its bytes on the wire, and whether they are packed."""
+    """What the headers say of a body: how many bytes come at most, and whether they are packed."""
 
     length: int
     gzip: bool
@@ -242,19 +242,24 @@ class Entrance:
         finally:
             self._held_bytes -= size
 
-    async def body(self, visit: Visit) -> bytes:
+    async def body(self, visit: Visit, expected: Body) -> bytes:
         """The bytes of the body, as they came.
 
         Raises:
             RequestError: request_timeout.
+            MessageError: message_too_large, of a body in chunks.
         """
+        data = bytearray()
         try:
             async with asyncio.timeout(self._body_s):
-                data = await visit.request.body()
+                async for piece in visit.request.stream():
+                    data += piece
+                    if len(data) > expected.length:
+                        raise _too_large(f"more than {expected.length}", expected.length)
         except TimeoutError:
             raise RequestError("request_timeout") from None
         visit.body_read = True
-        return data
+        return bytes(data)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -299,7 +304,11 @@ class Entrance:
 
 
 def read_body_headers(
-    headers: Mapping[str, str], bytes_max: int, media_types: tuple[str, ...]
+    headers: Mapping[str, str],
+    bytes_max: int,
+    media_types: tuple[str, ...],
+    *,
+    chunks: bool = False,
 ) -> Body:
     """Decide about a body before it is read.
 
@@ -307,6 +316,7 @@ def read_body_headers(
         headers: By name in lower case.
         bytes_max: Of a body, packed or not.
         media_types: Those that the door reads.
+        chunks: Whether a body may come in chunks; it is then as large as it may be.
 
     Raises:
         RequestError: media_type_unsupported, encoding_unsupported, length_required.
@@ -318,13 +328,13 @@ def read_body_headers(
     encoding = headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip"):
         raise RequestError("encoding_unsupported", headers={"Accept-Encoding": "gzip"})
+    if chunks and headers.get("transfer-encoding", "").strip().lower() == "chunked":
+        return Body(bytes_max, encoding == "gzip")
     length = headers.get("content-length", "")
     if not length.isdecimal() or "transfer-encoding" in headers:
         raise RequestError("length_required")
     if int(length) > bytes_max:
-        raise MessageError.of(
-            "message_too_large", f"it has {length} bytes, the limit is {bytes_max}"
-        )
+        raise _too_large(length, bytes_max)
     return Body(int(length), encoding == "gzip")
 
 
@@ -345,6 +355,10 @@ def unpack(body: bytes, bytes_max: int) -> bytes:
     if not stream.eof or stream.unused_data:
         raise RequestError("encoding_invalid")
     return data
+
+
+def _too_large(length: str, bytes_max: int) -> MessageError:
+    return MessageError.of("message_too_large", f"it has {length} bytes, the limit is {bytes_max}")
 
 
 def place_of(request: Request) -> str:

@@ -128,7 +128,7 @@ class RestDoor:
 
     async def _read(self, visit: Visit, asking: Asking) -> Call:
         """The message in the body."""
-        body = await self.entrance.body(visit)
+        body = await self.entrance.body(visit, asking.body)
         bytes_max = self._catalogue.bytes_max(visit.interface)
         traceparent = visit.traceparent or new_traceparent()
 

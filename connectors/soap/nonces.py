@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 # Another process may be writing; it holds the file for less than a millisecond.
@@ -24,7 +25,7 @@ _SWEEP_EVERY: Final = 1000
 
 
 class Nonces:
-    """One thread at a time. Loses nothing but the last instants with the machine."""
+    """Any thread. Loses nothing but the last instants with the machine."""
 
     def __init__(self, file: Path | None) -> None:
         """`file` None: only this process remembers.
@@ -46,6 +47,7 @@ class Nonces:
             " until_ms INTEGER NOT NULL) WITHOUT ROWID"
         )
         self._noted = 0
+        self._lock = Lock()
 
     def belongs(
         self, source: str, nonce: bytes, meant: bytes, *, until_ms: int, now_ms: int
@@ -55,6 +57,11 @@ class Nonces:
         `until_ms` is when the credentials are too old to be taken anyway. Epoch milliseconds.
         """
         name = hashlib.sha256(b"%d:%b%b" % (len(source), source.encode(), nonce)).digest()
+        with self._lock:
+            return self._note(name, meant, until_ms, now_ms) == meant
+
+    def _note(self, name: bytes, meant: bytes, until_ms: int, now_ms: int) -> bytes:
+        """Note a nonce, unless it is there; the message that it belongs to."""
         if self._noted % _SWEEP_EVERY == 0:
             self._database.execute("DELETE FROM nonce WHERE until_ms < ?", (now_ms,))
         self._noted += 1
@@ -64,7 +71,7 @@ class Nonces:
         (found,) = self._database.execute(
             "SELECT meant FROM nonce WHERE name = ?", (name,)
         ).fetchone()
-        return bool(found == meant)
+        return bytes(found)
 
     def close(self) -> None:
         """Let go of the file."""

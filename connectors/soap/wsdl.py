@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Final
 from xml.sax.saxutils import quoteattr
 
@@ -40,7 +40,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service. `noun` is "" for the generic one; `documents` are its schemas by name.
+    """One service. `noun` is "" for the generic one; `documents` make its schemas, by name, once.
 
     `messages` is the namespace of its messages, `fault` the element of its faults, with prefix.
     """
@@ -103,7 +103,7 @@ def _generic(interface: str) -> Service:
     operations = tuple(
         Operation(name, f"{ACTIONS}{name}", name, f"{name}Response") for name in OPERATIONS
     )
-    documents = {xsd.MESSAGE: xsd.wrappers, xsd.ENVELOPE: xsd.envelope}
+    documents = {xsd.MESSAGE: cache(xsd.wrappers), xsd.ENVELOPE: cache(xsd.envelope)}
     return Service(interface, "", interface, ABSTRACT, "msg:FaultMessage", operations, documents)
 
 
@@ -115,9 +115,9 @@ def _typed(interface: str, noun: Noun, verbs: list[str]) -> Service:
         for name in (operation(verb, noun.name),)
     )
     documents: Mapping[str, Callable[[], bytes]] = {
-        xsd.MESSAGE: partial(xsd.typed, noun, verbs),
-        xsd.PAYLOAD: partial(xsd.payload, noun),
-        xsd.ENVELOPE: xsd.envelope,
+        xsd.MESSAGE: cache(partial(xsd.typed, noun, verbs)),
+        xsd.PAYLOAD: cache(partial(xsd.payload, noun)),
+        xsd.ENVELOPE: cache(xsd.envelope),
     }
     fault = f"m:{noun.name}FaultMessage"
     return Service(interface, noun.name, noun.name, space, fault, operations, documents)

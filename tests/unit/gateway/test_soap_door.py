@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -293,6 +295,24 @@ def test_what_http_refuses_is_a_fault_too() -> None:
     assert result_of(client.post(packed, Content_Encoding="gzip")) == "OK"
 
 
+def test_a_body_in_chunks_is_taken_up_to_the_limit() -> None:
+    """Stacks of Java and .NET send chunks; how large they are is known at their end only."""
+
+    async def chunks(data: bytes) -> AsyncIterator[bytes]:
+        for start in range(0, len(data), 1_000_000):
+            yield data[start : start + 1_000_000]
+
+    client = Client(FakeExchange())
+    headers = {"Content-Type": SOAP_11.media}
+    good = client("POST", "/soap/I7", content=chunks(enveloped()), headers=headers)
+    assert result_of(good) == "OK"
+    endless = b"<a>" + b" " * (9 * 1024 * 1024)
+    large = client("POST", "/soap/I7", content=chunks(endless), headers=headers)
+    assert fault_of(large) == ("soap:Client", "message_too_large")
+    assert large.headers["connection"] == "close"
+    assert len(client.exchange.log) == 1
+
+
 def test_a_message_of_a_vendor_whose_wrapper_has_other_names_is_read() -> None:
     """As of head-ends whose wrapper names its message after the schema's type."""
     exchange = FakeExchange()
@@ -311,6 +331,49 @@ def test_a_name_that_the_sender_chose_is_never_markup_in_the_answer() -> None:
     response = Client(FakeExchange()).post(enveloped(odd))
     assert result_of(response) == "OK"
     assert etree.fromstring(response.content)[-1][0].tag == "{urn:a?b&c}RequestResponse"
+
+
+# As found in public code of head-ends, MDM systems and bridges, with our nouns in them.
+VENDORS = {
+    "SOAP 1.2 as text/xml, encodingStyle on the Envelope": (
+        SOAP_12,
+        ('SOAP-ENV:encodingStyle="http://www.w3.org/2001/12/soap-encoding" '
+        f'xmlns:SOAP-ENV="{SOAP_12.namespace}"'),
+        undeclared(message("v-1")),
+    ),
+    "a typed root whose Header names the envelope's namespace as its default": (
+        SOAP_11,
+        f'xmlns:tns="{TYPED}"',
+        undeclared(message("v-1"))
+        .replace(f'<RequestMessage xmlns="{MSG}"><Header>'.encode(),
+                 f'<tns:CreateMeterReadings><tns:Header xmlns="{MSG}">'.encode())
+        .replace(b"</Header><Payload>", b"</tns:Header><tns:Payload>")
+        .replace(b"</Payload></RequestMessage>", b"</tns:Payload></tns:CreateMeterReadings>"),
+    ),
+    "an event's wrapper around a request's verb, prefixes from the Envelope": (
+        SOAP_11,
+        f'xmlns:abs="{ABSTRACT}" xmlns:mes="{MSG}" xmlns:m="http://iec.ch/TC57/2011/MeterReadings#"',
+        b"<abs:PublishEvent><mes:message>"
+        + re.sub(
+            rb"(</?)(?=[A-Za-z])", rb"\1mes:",
+            re.sub(rb' xmlns="[^"]*"', b"", undeclared(message("v-1")))
+            .split(b"<RequestMessage>")[1].split(b"</RequestMessage>")[0],
+        ).replace(b"mes:MeterReading", b"m:MeterReading")
+        + b"</mes:message></abs:PublishEvent>",
+    ),
+    "verbs in capitals": (
+        SOAP_11, "", undeclared(message("v-1")).replace(b">create<", b">CREATE<"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "around", "body"), VENDORS.values(), ids=VENDORS)
+def test_oddities_of_vendors_are_read(version: Version, around: str, body: bytes) -> None:
+    exchange = FakeExchange()
+    response = Client(exchange).post(enveloped(body, version=version, around=around))
+    assert result_of(response) == "OK"
+    header = exchange.log[0].header
+    assert (header.verb, header.noun, header.message_id) == ("create", "MeterReadings", "v-1")
 
 
 def test_the_large_is_read_like_the_small() -> None:

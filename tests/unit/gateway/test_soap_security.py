@@ -315,9 +315,16 @@ def _with_an_id_of_another_spelling(envelope: etree._Element, good: etree._Eleme
     envelope[-1].set("ID", name)
 
 
+def _into_header_under_an_id_without_namespace(
+    envelope: etree._Element, good: etree._Element
+) -> None:
+    _into_header(envelope, good)
+    envelope[-1].set("Id", envelope[-1].attrib.pop(f"{{{WSU}}}Id"))
+
+
 WRAPPINGS = [
     _into_header, _into_header_alone, _with_another_id, _behind_the_body, _into_the_signature,
-    _with_an_id_of_another_spelling,
+    _with_an_id_of_another_spelling, _into_header_under_an_id_without_namespace,
 ]  # fmt: skip
 
 
