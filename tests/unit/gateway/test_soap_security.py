@@ -339,6 +339,36 @@ def test_a_signed_body_that_was_moved_lets_no_other_in(
     assert not client.exchange.log
 
 
+def test_an_id_that_is_signed_and_stands_twice_is_told_before_the_signature_is_looked_at(
+    client: Client, pairs: dict[str, Pair]
+) -> None:
+    response = client.post(_moved(signed(pairs["own"]), _into_header))
+    assert b"an Id that is signed does not stand there once" in response.content
+    other = signed(pairs["own"])
+    other[0].set("ID", str(other[-1].get(f"{{{WSU}}}Id")))
+    response = client.post(etree.tostring(other))
+    assert b"an Id that is signed does not stand there once" in response.content
+
+
+def test_what_is_not_signed_has_no_part_in_the_message(
+    client: Client, pairs: dict[str, Pair]
+) -> None:
+    """A prefix that only a value uses is not signed where it is declared outside the Body."""
+    scope = 'xmlns:c="http://iec.ch/TC57/2011/MeterReadings#"'
+    kind = b'<MeterReading xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="c:A">'
+    data = message("m-1").replace(b"<MeterReading>", kind)
+    envelope = etree.fromstring(enveloped(data, header=" ", around=scope))
+    utils.get_security_header(envelope).append(stamped())
+    BinarySignature(str(pairs["own"].key), str(pairs["own"].certificate), **SHA256).apply(
+        envelope, {}
+    )
+    own = etree.tostring(envelope)
+    rebound = own.replace(b'xmlns:c="http://iec.ch/TC57/2011/MeterReadings#"', b'xmlns:c="urn:x"')
+    assert rebound != own
+    assert {result_of(client.post(one)) for one in (own, rebound)} == {"OK"}
+    assert len({call.message.value for call in client.exchange.log}) == 1
+
+
 def test_a_signed_timestamp_that_was_moved_does_not_make_an_old_message_new(
     client: Client, pairs: dict[str, Pair]
 ) -> None:
