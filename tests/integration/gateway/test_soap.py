@@ -282,7 +282,7 @@ def test_the_client_of_node_exchanges_typed_messages_and_reads_faults(
     gateway: GatewayRun, kafka: str, soap12: bool
 ) -> None:
     folder, source = node_soap(), new_source()
-    asked = {
+    asked: dict[str, Any] = {
         "wsdl": f"{gateway.url}/soap/I7/MeterReadings?wsdl", "soap12": soap12,
         "operation": "CreateMeterReadings", "args": readings(source),
     }  # fmt: skip
