@@ -25,6 +25,7 @@ from connectors.soap.namespaces import (
     VERSIONS,
     WSA,
     WSSE,
+    WSU,
     Version,
 )
 from schemas.envelope.payload import local_name, text_of
@@ -51,13 +52,15 @@ class Addressing:
     """WS-Addressing of a request; "" for what is not there.
 
     `namespace` is that of its blocks, "" where there are none. `destination` is To where that is
-    no address of a server: then the one it was sent to is meant.
+    no address of a server: then the one it was sent to is meant. `to_id` is the Id of that block,
+    which a signature names it by.
     """
 
     namespace: str = ""
     message_id: str = ""
     action: str = ""
     destination: str = ""
+    to_id: str = ""
     reply_nowhere: bool = False
 
 
@@ -126,6 +129,11 @@ def relating(request: Addressing, *, fault: bool) -> str:
     )
 
 
+def id_of(element: etree._Element) -> str:
+    """By what a signature names an element: WS-Security's Id, or one without a namespace."""
+    return element.get(f"{{{WSU}}}Id") or element.get("Id") or ""
+
+
 def _name(element: etree._Element, version: Version) -> str:
     """The local name of an element of SOAP itself, "" for any other."""
     namespace, _, local = element.tag.rpartition("}")
@@ -159,14 +167,17 @@ def _understood(block: etree._Element) -> bool:
 def _addressing(blocks: list[etree._Element]) -> Addressing:
     """What WS-Addressing says; of a block that comes twice the first counts."""
     texts: dict[str, str] = {}
-    used = ""
+    used = to_id = ""
     for block in blocks:
         namespace = block.tag.rpartition("}")[0][1:]
         if namespace not in ADDRESSING:
             continue
         used = used or namespace
         address = block.find(f"{{{namespace}}}Address")
-        texts.setdefault(local_name(block), text_of(block if address is None else address))
+        name = local_name(block)
+        if name == "To" and name not in texts:
+            to_id = id_of(block)
+        texts.setdefault(name, text_of(block if address is None else address))
     if max(map(len, texts.values()), default=0) > _ADDRESS_CHARS_MAX:
         raise SoapError("envelope_invalid", "an address of WS-Addressing is too long")
     reply_to = texts.get("ReplyTo", "")
@@ -179,5 +190,6 @@ def _addressing(blocks: list[etree._Element]) -> Addressing:
         texts.get("MessageID", ""),
         texts.get("Action", ""),
         "" if is_server else to,
+        to_id,
         reply_to == NOWHERE,
     )

@@ -108,6 +108,9 @@ class Security:
         if signatures:
             signed = verify(envelope, self._credentials.certified)
             self._check_timestamp(signed.timestamp)
+            to = envelope.addressing
+            if to.destination and to.to_id not in signed.ids:
+                raise MessageError.of("security_too_weak", "wsa:To names a system, unsigned")
             proofs.append(Proof(signed.principal, body=signed.body))
         if tokens:
             proofs.append(self._by_token(tokens[0], private=private))

@@ -27,12 +27,11 @@ from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from connectors.access import Principal
 from connectors.soap.credentials import Certified
-from connectors.soap.envelope import Envelope
+from connectors.soap.envelope import Envelope, id_of
 from connectors.soap.namespaces import DS, KEY_IDENTIFIER, THUMBPRINT, WSSE, WSU
 from schemas.envelope.payload import text_of
 from schemas.errors import MessageError
 
-_ID: Final = f"{{{WSU}}}Id"
 # What signxml calls an Id: an attribute of this local name in any namespace, or in none.
 _ID_NAME: Final = "Id"
 _EXCLUSIVE: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
@@ -66,11 +65,15 @@ logging.getLogger("signxml.processor").disabled = True
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """Who signed, and what was: the Body and the Timestamp, as the signature has them."""
+    """Who signed, and what was: the Body and the Timestamp, as the signature has them.
+
+    `ids` are those of all elements that were signed.
+    """
 
     principal: Principal
     body: etree._Element
     timestamp: etree._Element
+    ids: frozenset[str]
 
 
 def verify(envelope: Envelope, known: Sequence[Certified]) -> Signed:
@@ -90,7 +93,7 @@ def verify(envelope: Envelope, known: Sequence[Certified]) -> Signed:
     assert signature is not None  # noqa: S101
     if timestamp is None:
         raise MessageError.of("security_too_weak", "there is no Timestamp")
-    wanted = [_id(element) for element in (envelope.body, timestamp)]
+    wanted = [id_of(element) for element in (envelope.body, timestamp)]
     references = _references(signature)
     if not all(wanted) or not set(wanted) <= set(references):
         raise MessageError.of("security_too_weak", "Body or Timestamp is not signed")
@@ -102,12 +105,7 @@ def verify(envelope: Envelope, known: Sequence[Certified]) -> Signed:
     body, dated = (octets[references.index(name)] for name in wanted)
     if body is None or dated is None or (body.tag, dated.tag) != (envelope.body.tag, timestamp.tag):
         raise MessageError.of("signature_invalid", "what is signed is not Body and Timestamp")
-    return Signed(candidates[0].principal, body, dated)
-
-
-def _id(element: etree._Element) -> str:
-    """By what a signature names an element: WS-Security's Id, or one without a namespace."""
-    return element.get(_ID) or element.get(_ID_NAME) or ""
+    return Signed(candidates[0].principal, body, dated, frozenset(references))
 
 
 def _references(signature: etree._Element) -> list[str]:
@@ -157,7 +155,7 @@ def _is_meant(one: Certified, signature: etree._Element, security: etree._Elemen
             case "Reference":
                 name = element.get("URI", "").removeprefix("#")
                 tokens = security.findall(f"{{{WSSE}}}BinarySecurityToken")
-                return [_decoded(text_of(t)) for t in tokens if _id(t) == name] == [one.der]
+                return [_decoded(text_of(t)) for t in tokens if id_of(t) == name] == [one.der]
             case "KeyIdentifier":
                 kinds = {THUMBPRINT: one.thumbprint, KEY_IDENTIFIER: one.key_identifier}
                 wanted = kinds.get(element.get("ValueType", ""), b"")

@@ -19,7 +19,7 @@ from zeep.wsse.username import UsernameToken
 from connectors.access import Rule, SourceAccess, key_hash, new_key
 from connectors.soap.config import SoapLimits
 from connectors.soap.credentials import CredentialFileError, Credentials
-from connectors.soap.namespaces import BASE64, DS, PASSWORD_DIGEST, SOAP_11, WSSE, WSU
+from connectors.soap.namespaces import BASE64, DS, PASSWORD_DIGEST, SOAP_11, WSA, WSSE, WSU
 from connectors.soap.nonces import Nonces
 from tests.integration.data_rig import message
 from tests.unit.gateway.certificates import Pair, pair
@@ -367,6 +367,18 @@ def test_what_is_not_signed_has_no_part_in_the_message(
     assert rebound != own
     assert {result_of(client.post(one)) for one in (own, rebound)} == {"OK"}
     assert len({call.message.value for call in client.exchange.log}) == 1
+
+
+def test_a_destination_beside_a_signed_message_is_signed_too(
+    client: Client, pairs: dict[str, Pair]
+) -> None:
+    envelope = signed(pairs["own"])
+    to = etree.SubElement(envelope[0], f"{{{WSA}}}To")
+    to.text = "http://localhost/soap/I7"
+    assert result_of(client.post(etree.tostring(envelope))) == "OK"
+    client.exchange.log.clear()
+    to.text = "CREWS-WEST"
+    refused(client, envelope, "security_too_weak")
 
 
 def test_a_signed_timestamp_that_was_moved_does_not_make_an_old_message_new(
