@@ -178,13 +178,14 @@ def _understood(data: bytes, endpoint: Endpoint) -> Outcome | None:
     fault = body[0]
     told = fault.itertext("faultcode", f"{{{version.namespace}}}Value")
     codes = [code for code in (str(text).strip() for text in told) if code]
-    reason = "faultstring" if version is SOAP_11 else f".//{{{version.namespace}}}Text"
-    detail = fault.find("detail" if version is SOAP_11 else f"{{{version.namespace}}}Detail")
+    # Some put the fault of one version into the envelope of the other.
+    text = fault.findtext("faultstring") or fault.findtext(f".//{{{version.namespace}}}Text") or ""
+    detail = next(fault.iterchildren("detail", f"{{{version.namespace}}}Detail"), None)
     inside = b"" if detail is None or len(detail) != 1 else take_out(detail).data
     first = codes[0].rpartition(":")[2].partition(".")[0] if codes else ""
     return Faulted(
         codes[-1] if codes else "",
-        (fault.findtext(reason) or "").strip(),
+        text.strip(),
         first in (version.sender, "VersionMismatch", "MustUnderstand"),
         inside,
     )

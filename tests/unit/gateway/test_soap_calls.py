@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import os
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +18,7 @@ import pytest
 from lxml import etree
 
 from connectors.access import Rule, SourceAccess
+from connectors.soap import wsdl
 from connectors.soap.client import (
     Declined,
     Endpoint,
@@ -30,10 +33,12 @@ from connectors.soap.namespaces import ABSTRACT, WSSE
 from schemas.envelope import peek_header, read
 from schemas.errors import MessageError
 from tests.integration.data_rig import message
+from tests.integration.gateway.node import HERE, node_soap
 from tests.unit.gateway.certificates import pair
 from tests.unit.gateway.fake import FakeExchange
-from tests.unit.gateway.soap_client import MSG, SOAP_11, SOAP_12, Client, enveloped
+from tests.unit.gateway.soap_client import CATALOGUE, MSG, SOAP_11, SOAP_12, Client, enveloped
 
+READINGS = wsdl.services(CATALOGUE)["I7", "MeterReadings"]
 TYPED = "http://iec.ch/TC57/2011/MeterReadingsMessage"
 Answering = Callable[[bytes, dict[str, str]], tuple[int, bytes, dict[str, str]]]
 
@@ -193,6 +198,46 @@ def test_a_server_is_believed_by_its_certificate_only(tmp_path: Path) -> None:
         assert call(Endpoint(url, ca_file=made.certificate)) == Replied(b"")
         with pytest.raises(NotSentError):
             call(Endpoint(url))
+
+
+@contextmanager
+def server_of_node(folder: Path) -> Iterator[str]:
+    """A SOAP server of another make, from our WSDL of MeterReadings; its URL."""
+    (folder / "service.wsdl").write_bytes(wsdl.document(READINGS, "http://localhost/crews"))
+    for name, make in READINGS.documents.items():
+        (folder / f"?xsd={name}").write_bytes(make())  # as the WSDL names them
+    modules = node_soap() / "node_modules"
+    with subprocess.Popen(
+        ["node", str(HERE / "server.js"), str(folder / "service.wsdl"), "shared"],
+        cwd=folder, env={**os.environ, "NODE_PATH": str(modules)},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/crews"
+        process.communicate()
+
+
+def test_a_server_of_another_make_understands_the_call_and_its_answers_are_understood(
+    tmp_path: Path,
+) -> None:
+    with server_of_node(tmp_path) as url:
+        endpoint = Endpoint(
+            url, SOAP_11, "typed", READINGS.messages, username="HES", password=b"shared"
+        )
+        for version in (SOAP_11, SOAP_12):
+            outcome = call(replace(endpoint, version=version))
+            assert isinstance(outcome, Replied)
+            answer = read(outcome.data)
+            assert answer.header is not None
+            assert answer.reply is not None
+            assert (answer.reply.result, answer.header.correlation_id) == ("OK", "m-1")
+        wrong = call(replace(endpoint, password=b"guessed"))
+        assert isinstance(wrong, Faulted)
+        bare = message("m-1")
+        without = bare[: bare.index(b"<Payload>")] + b"</RequestMessage>"
+        refused = call(endpoint, without)
+        assert isinstance(refused, Faulted)
+        assert (refused.at_sender, refused.text) == (True, "no payload")
 
 
 def test_what_is_no_message_is_not_sent() -> None:
