@@ -67,6 +67,11 @@ class Credentials:
                 _certified(principal, file) for file in access.signing_certificate_files
             ]
 
+    @property
+    def has_passwords(self) -> bool:
+        """Whether anybody can send a digest."""
+        return bool(self._passwords)
+
     def password(self, source: str) -> tuple[Principal, bytes] | None:
         """Who has this name, and the password shared with it; None where none is."""
         return self._passwords.get(source)

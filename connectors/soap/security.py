@@ -74,6 +74,7 @@ class Security:
 
         Raises:
             CredentialFileError: a file of it cannot be used.
+            NonceFileError: somebody has a password, and nonces cannot be remembered.
         """
         self._gatekeeper = gatekeeper
         self._nonces = nonces
@@ -81,6 +82,8 @@ class Security:
         self._clock = clock
         self._sources = gatekeeper.sources
         self._credentials = Credentials(self._sources or {})
+        if self._credentials.has_passwords:
+            nonces.open()
 
     def prove(self, envelope: Envelope, *, private: bool) -> Proof | None:
         """Check what the envelope says of its sender; None where it says nothing.

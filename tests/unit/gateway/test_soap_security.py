@@ -20,7 +20,7 @@ from connectors.access import Rule, SourceAccess, key_hash, new_key
 from connectors.soap.config import SoapLimits
 from connectors.soap.credentials import CredentialFileError, Credentials
 from connectors.soap.namespaces import BASE64, DS, PASSWORD_DIGEST, SOAP_11, WSA, WSSE, WSU
-from connectors.soap.nonces import Nonces
+from connectors.soap.nonces import NonceFileError, Nonces
 from tests.integration.data_rig import message
 from tests.unit.gateway.certificates import Pair, pair
 from tests.unit.gateway.fake import FakeExchange
@@ -185,10 +185,22 @@ def test_nonces_that_are_over_are_forgotten_and_others_are_not(tmp_path: Path) -
     assert nonces.belongs("B", b"1", b"another", until_ms=10, now_ms=6)
     again = Nonces(tmp_path / "nonces.sqlite")
     assert again.belongs("A", b"2", b"third", until_ms=30, now_ms=20)
-    (count,) = again._database.execute("SELECT count(*) FROM nonce").fetchone()
+    (count,) = again.open().execute("SELECT count(*) FROM nonce").fetchone()
     assert count == 1
     nonces.close()
     again.close()
+
+
+def test_where_nonces_cannot_be_remembered_the_door_does_not_open_for_digests(
+    access: dict[str, SourceAccess], tmp_path: Path
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    with pytest.raises(NonceFileError, match="cannot remember"):
+        Client(FakeExchange(), access, nonces=blocked / "nonces.sqlite")
+    without = {"HES-2": access["HES-2"]}
+    client = Client(FakeExchange(), without, nonces=blocked / "nonces.sqlite")
+    assert fault_of(client.post(enveloped()))[1] == "authentication_needed"
 
 
 @pytest.mark.parametrize("minutes", [-6, 6])
