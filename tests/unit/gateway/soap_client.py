@@ -20,7 +20,7 @@ from connectors.soap.security import Security
 from connectors.soap.server import SoapDoor
 from tests.integration.data_rig import message
 from tests.unit.gateway.fake import FakeExchange
-from topics import load_catalogue
+from topics import Catalogue, load_catalogue
 
 CATALOGUE = load_catalogue()
 MSG = "http://iec.ch/TC57/2011/schema/message"
@@ -37,15 +37,16 @@ class Client:
         limits: SoapLimits | None = None,
         now_ms: Any = None,
         nonces: Path | None = None,
+        catalogue: Catalogue = CATALOGUE,
     ) -> None:
         self.exchange = exchange
         self.peer = "127.0.0.1"
         gatekeeper = Gatekeeper(access)
         chosen = limits or SoapLimits(wait_s=1.0)
-        rest = RestDoor(CATALOGUE, exchange, gatekeeper, RestLimits(), lambda *_: None)
+        rest = RestDoor(catalogue, exchange, gatekeeper, RestLimits(), lambda *_: None)
         clock = {} if now_ms is None else {"clock": now_ms}
         self.security = Security(gatekeeper, Nonces(nonces), chosen, **clock)
-        door = SoapDoor(CATALOGUE, exchange, rest.entrance, self.security, chosen)
+        door = SoapDoor(catalogue, exchange, rest.entrance, self.security, chosen)
         self._application = rest.application(*door.routes())
 
     def __call__(self, method: str, path: str, **given: Any) -> httpx.Response:

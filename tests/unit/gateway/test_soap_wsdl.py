@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from schemas.profiles import DOCUMENTS, profile
 from schemas.profiles.published import published
 from tests.unit.gateway.fake import FakeExchange
 from tests.unit.gateway.soap_client import CATALOGUE, MSG, Client
+from topics import Catalogue
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 SERVICES = wsdl.services(CATALOGUE)
@@ -29,10 +31,10 @@ NOUNS = [noun for noun in CATALOGUE.nouns.values() if noun.profile is not None]
 class ByDoor(Transport):
     """Brings zeep's requests to a door without a socket."""
 
-    def __init__(self) -> None:
+    def __init__(self, catalogue: Catalogue = CATALOGUE) -> None:
         super().__init__()
         self.exchange = FakeExchange()
-        self._client = Client(self.exchange)
+        self._client = Client(self.exchange, catalogue=catalogue)
 
     def load(self, url: str) -> bytes:
         parts = urlsplit(url)
@@ -160,6 +162,21 @@ def test_zeep_sends_the_generic_form_and_reads_its_answer() -> None:
         message={"Header": event, "Payload": {"_value_1": [message.payload]}}
     )
     assert (answer.Reply.Result, answer.Reply.Error[0].code) == ("OK", "0.3")
+
+
+def test_zeep_asks_a_query_with_criteria_and_reads_its_answer() -> None:
+    noun = CATALOGUE.nouns["Outages"]
+    asked = replace(noun, verbs=noun.verbs | {"get"}, planned_verbs=frozenset())
+    catalogue = replace(CATALOGUE, nouns={**CATALOGUE.nouns, "Outages": asked})
+    transport = ByDoor(catalogue)
+    client = zeep.Client("http://door/soap/I1/Outages?wsdl", transport=transport)
+    answer = client.service.GetOutages(
+        Header={"Verb": "get", "Noun": "Outages", "Source": "OMS", "MessageID": "q-1"},
+        Request={"StartTime": "2026-01-01T00:00:00Z", "ID": [{"_value_1": "o-1", "kind": "name"}]},
+    )
+    assert answer.Reply.Result == "OK"
+    message = read(transport.exchange.log[0].message.value)
+    assert [one.value for one in message.request_ids] == ["o-1"]
 
 
 def test_zeep_reads_a_fault_and_the_error_in_it() -> None:
