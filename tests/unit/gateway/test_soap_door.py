@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from connectors.http import HTTP_PROBLEMS
@@ -392,6 +394,32 @@ def test_a_real_message_comes_out_as_it_went_in() -> None:
     assert after.payload is not None
     assert canonical_form(before.payload) == canonical_form(after.payload)
     assert before.header == after.header
+
+
+SEEDS = [
+    enveloped(wrapped(message("m-1"), "Request"), header=addressed(To="A", MessageID="b")),
+    enveloped(typed(message("m-1"), b"CreateMeterReadings"), version=SOAP_12),
+]
+ANYBODY = Client(FakeExchange())
+
+
+@given(
+    seed=st.sampled_from(SEEDS),
+    cut=st.tuples(st.integers(0, 2000), st.integers(0, 200), st.integers(0, 2000)),
+    put=st.one_of(
+        st.binary(max_size=8), st.sampled_from([b"s:", b"<a/>", b"</", b"xmlns=''", b"{}"])
+    ),
+)
+def test_whatever_is_sent_is_answered_and_nothing_is_a_fault_of_ours(
+    seed: bytes, cut: tuple[int, int, int], put: bytes
+) -> None:
+    """A piece of an envelope cut out and something else put in somewhere."""
+    start, length, at = cut
+    left = seed[:start] + seed[start + length :]
+    response = ANYBODY.post(left[:at] + put + left[at:])
+    assert response.status_code in (200, 400, 500)
+    assert b"processing_failed" not in response.content
+    etree.fromstring(response.content)
 
 
 def test_every_problem_of_soap_has_its_words_and_none_hides_another() -> None:
