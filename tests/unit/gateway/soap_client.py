@@ -40,7 +40,7 @@ class Client:
         catalogue: Catalogue = CATALOGUE,
     ) -> None:
         self.exchange = exchange
-        self.peer = "127.0.0.1"
+        self.peer, self.scheme = "127.0.0.1", "http"
         gatekeeper = Gatekeeper(access)
         chosen = limits or SoapLimits(wait_s=1.0)
         rest = RestDoor(catalogue, exchange, gatekeeper, RestLimits(), lambda *_: None)
@@ -64,7 +64,9 @@ class Client:
 
     async def _request(self, method: str, path: str, given: Any) -> httpx.Response:
         transport = httpx.ASGITransport(self._application, client=(self.peer, 1))
-        async with httpx.AsyncClient(transport=transport, base_url="http://door") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url=f"{self.scheme}://door"
+        ) as client:
             return await client.request(method, path, **given)
 
 

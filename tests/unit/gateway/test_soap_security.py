@@ -226,6 +226,8 @@ def test_a_password_as_text_is_the_key_and_nobody_may_overhear_it(
     refused(client, enveloped(header=text_token(KEY, "HES-2")), "authentication_failed")
     client.peer = "192.0.2.7"
     refused(client, enveloped(header=text_token(KEY)), "encryption_needed")
+    client.scheme = "https"
+    assert result_of(client.post(enveloped(header=text_token(KEY)))) == "OK"
     behind = Client(FakeExchange(), access, limits=SoapLimits(tls_elsewhere=True))
     behind.peer = "192.0.2.7"
     assert result_of(behind.post(enveloped(header=text_token(KEY)))) == "OK"
