@@ -14,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from connectors.exchange import Call, Place
 from connectors.http import (
@@ -26,22 +27,29 @@ from connectors.http import (
     read_body_headers,
 )
 from connectors.rest.config import RestLimits
-from schemas.envelope import read
+from connectors.rest.json_form import reply_document
+from schemas.envelope import Message, read
 from schemas.errors import CODES, MessageError
-from topics import naming
+from topics import Catalogue, naming
 
 XML: Final = "application/xml"
 JSON: Final = "application/json"
 PROBLEM: Final = "application/problem+json"
 _XML_TYPES: Final = (XML, "text/xml")
+MEDIA_TYPES: Final = (*_XML_TYPES, JSON)
+"""Those of bodies that are read."""
 _ANSWER_ID: Final = re.compile(r"(\d{1,9})-(\d{1,18})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What the headers of a POST ask for. `wait_s` 0: do not wait for the reply."""
+    """What the headers of a request with a message ask for. `wait_s` 0: no wait for the reply.
+
+    `media` is the form of the body, `XML` or `JSON`, and of the reply where both are accepted.
+    """
 
     body: Body
+    media: str
     wait_s: float
     accept: str
     idempotency_key: str
@@ -60,9 +68,20 @@ def read_headers(headers: Mapping[str, str], bytes_max: int, limits: RestLimits)
             preference_invalid.
         MessageError: message_too_large.
     """
-    body = read_body_headers(headers, bytes_max, _XML_TYPES)
+    body = read_body_headers(headers, bytes_max, MEDIA_TYPES)
+    return asked(headers, body, limits)
+
+
+def asked(headers: Mapping[str, str], body: Body, limits: RestLimits) -> Asking:
+    """What is asked for, of a body that is known.
+
+    Raises:
+        RequestError: preference_invalid.
+    """
+    media = headers.get("content-type", "").partition(";")[0].strip().lower()
     return Asking(
         body,
+        JSON if media == JSON else XML,
         _wait_s(headers.get("prefer", ""), limits),
         headers.get("accept", "*/*"),
         headers.get("idempotency-key", "").strip().strip('"'),
@@ -79,17 +98,20 @@ def check_call(asking: Asking, call: Call) -> None:
         has = "another" if call.header.message_id else "none"
         raise RequestError("idempotency_key_mismatch", f"it has {has}")
     if call.asked is not None:
-        check_accept(asking.accept)
+        choose(asking.accept, asking.media)
 
 
-def check_accept(accept: str) -> None:
-    """Refuse a client that would not read a reply, which is XML.
+def choose(accept: str, otherwise: str) -> str:
+    """`XML` or `JSON`, whichever `Accept` wants more; `otherwise` where it wants both as much.
 
     Raises:
-        RequestError: not_acceptable.
+        RequestError: not_acceptable: neither would be read.
     """
-    if not any(_quality(accept, media) for media in _XML_TYPES):
+    xml = max(_quality(accept, media) for media in _XML_TYPES)
+    json_ = _quality(accept, JSON)
+    if not xml and not json_:
         raise RequestError("not_acceptable")
+    return otherwise if xml == json_ else XML if xml > json_ else JSON
 
 
 def accepted(call: Call, place: Place) -> Response:
@@ -104,25 +126,37 @@ def accepted(call: Call, place: Place) -> Response:
     if call.asked is not None:
         receipt["answer"] = answer_path(call.interface, place)
         headers |= {"Location": answer_path(call.interface, place), "Retry-After": str(RETRY_S)}
-    return Response(202, _json(receipt), headers)
+    return Response(202, as_json(receipt), headers)
 
 
 def pending(interface: str, place: Place) -> Response:
     """There is no answer yet."""
     return Response(
         202,
-        _json({"answer": answer_path(interface, place), "status": "pending"}),
+        as_json({"answer": answer_path(interface, place), "status": "pending"}),
         {"Content-Type": JSON, "Retry-After": str(RETRY_S)},
     )
 
 
-def answered(reply: bytes, accept: str, instance: str) -> Response:
-    """The reply as it lies on outbound; a refusal as a problem to who names that form in Accept.
+def answered(
+    reply: bytes,
+    accept: str,
+    instance: str,
+    catalogue: Catalogue,
+    *,
+    otherwise: str = XML,
+    created: str = "",
+) -> Response:
+    """The reply as it lies on outbound, or in JSON; a refusal as a problem to who names that form.
+
+    `otherwise` is the form where `accept` wants both as much; `created` the path of the list
+    that the message makes objects in, "" where it makes none.
 
     Raises:
-        RequestError: reply_unreadable.
+        RequestError: reply_unreadable, not_acceptable.
     """
-    status, errors = _outcome(reply)
+    message = _read_reply(reply)
+    status, errors = _outcome(message)
     if status >= 400 and PROBLEM in accept.lower() and _quality(accept, PROBLEM):
         document = {
             "type": f"urn:cimstream:error:{errors[0]['code']}",
@@ -133,8 +167,15 @@ def answered(reply: bytes, accept: str, instance: str) -> Response:
             "instance": instance,
             "errors": errors,
         }
-        return Response(status, _json(document), {"Content-Type": PROBLEM})
-    return Response(status, reply, {"Content-Type": XML})
+        return Response(status, as_json(document), {"Content-Type": PROBLEM})
+    headers = {"Vary": "Accept"}
+    if created and message.reply is not None and message.reply.result == "OK":
+        status = 201
+        if len(message.reply.ids) == 1:
+            headers["Location"] = f"{created}/{quote(message.reply.ids[0].value, safe='')}"
+    form = choose(accept, otherwise)
+    body = reply if form == XML else as_json(reply_document(message, catalogue))
+    return Response(status, body, {**headers, "Content-Type": form})
 
 
 def refused(error: MessageError, where: str, instance: str, retry_s: int = RETRY_S) -> Response:
@@ -215,18 +256,18 @@ def _q(parameters: list[str]) -> float:
     return 1.0
 
 
-def _outcome(reply: bytes) -> tuple[int, list[dict[str, str]]]:
+def _read_reply(reply: bytes) -> Message:
+    try:
+        return read(reply)
+    except MessageError as unreadable:
+        raise RequestError("reply_unreadable", unreadable.code) from None
+
+
+def _outcome(message: Message) -> tuple[int, list[dict[str, str]]]:
     """The status of a reply, and of one that refuses, what it says.
 
     A reply that none of us wrote may have errors without our code: 422 then, its own words kept.
-
-    Raises:
-        RequestError: reply_unreadable.
     """
-    try:
-        message = read(reply)
-    except MessageError as unreadable:
-        raise RequestError("reply_unreadable", unreadable.code) from None
     if message.reply is None or message.reply.result != "FAILED":
         return 200, []
     errors = []
@@ -267,8 +308,9 @@ def _problem(
         "instance": instance,
         **{key: text for key, text in said.items() if key != "what"},
     }
-    return Response(status, _json(document), {"Content-Type": PROBLEM, **headers})
+    return Response(status, as_json(document), {"Content-Type": PROBLEM, **headers})
 
 
-def _json(document: Mapping[str, object]) -> bytes:
+def as_json(document: object) -> bytes:
+    """A document as bytes."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()

@@ -108,6 +108,7 @@ class DeclaredProfile:
         self.noun = declaration.noun
         self.register = declaration.kind == "register"
         self.schema = declaration.schema
+        self.object = declaration.object
         schema = source(file)
         self.shape: Shape = read_shape(schema, declaration.object)
         self._definitions = {name: read_shape(schema, name) for name in declaration.definitions}
@@ -219,6 +220,11 @@ class DeclaredProfile:
     def namespaces(self) -> tuple[str, ...]:
         """Those of all revisions, of any year, the one that is written first."""
         return self._xsd.known
+
+    @property
+    def single(self) -> bool:
+        """Whether a payload is itself the one object."""
+        return self._whole
 
     @property
     def required(self) -> tuple[str, ...]:

@@ -166,6 +166,12 @@ class Gateway(_Section):
     send_timeout_s: float = Field(
         default=5.0, ge=1, le=60, description="s; a message not confirmed by then is answered 503"
     )
+    query_timeout_s: float = Field(
+        default=10.0,
+        ge=0.1,
+        le=300,
+        description="s; a question to the view (views.database) that takes longer is answered 503",
+    )
     head_timeout_s: float = Field(
         default=10.0, ge=0.1, le=120, description="s; for the head of a request to arrive"
     )

@@ -14,7 +14,8 @@ from typing import Final
 from lxml import etree
 
 from schemas.profiles.meter_readings import series
-from schemas.profiles.parts import Instant, Record, epoch_ms
+from schemas.profiles.meter_readings.selection import times_of
+from schemas.profiles.parts import Record
 from schemas.profiles.writing import Writer
 
 READING_TYPE_FIELDS: Final = (
@@ -76,7 +77,7 @@ def write_event(record: Record, namespace: str) -> etree._Element:
 
 
 def _readings(make: Writer, parent: etree._Element, tag: str, record: Record) -> None:
-    times, texts = _times(record), record["valueTexts"]
+    times, texts = times_of(record), record["valueTexts"]
     notes = {note["index"]: note for note in record["annotations"]}
     qualities: list[list[Record]] = [[] for _ in times]
     for run in record["qualities"]:
@@ -97,13 +98,6 @@ def _readings(make: Writer, parent: etree._Element, tag: str, record: Record) ->
             make.reference(element, "ReadingType", record["readingType"])
         if note is not None and (note["periodStart"], note["periodEnd"]) != (None, None):
             make.period(element, "timePeriod", note["periodStart"], note["periodEnd"])
-
-
-def _times(record: Record) -> list[Instant]:
-    if record["timeStamps"]:
-        return list(record["timeStamps"])
-    first, step = epoch_ms(record["firstTimeStamp"]), record["intervalMs"]
-    return [first + step * index for index in range(len(record["values"]))]
 
 
 def _text(value: float) -> str | None:

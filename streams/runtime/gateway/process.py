@@ -32,6 +32,7 @@ from streams.engine.errors import FatalError
 from streams.runtime import metrics
 from streams.runtime.gateway.exchange import KafkaExchange
 from streams.runtime.gateway.protocol import guarded
+from streams.runtime.gateway.queries import ViewQueries
 from streams.runtime.gateway.replies import Fate
 from streams.runtime.health import Health, HealthServer
 from streams.runtime.logs import log
@@ -104,6 +105,7 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
     gatekeeper = Gatekeeper(
         load_access(wanted.access_file, catalogue) if wanted.access_file else None
     )
+    queries = ViewQueries(settings.views, catalogue, timeout_s=wanted.query_timeout_s)
     door = RestDoor(
         catalogue,
         exchange,
@@ -115,6 +117,7 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
             requests_max=wanted.requests_max,
         ),
         _observe,
+        queries,
     )
     soap = _soap(catalogue, exchange, door.entrance, gatekeeper, settings)
     metrics.GATEWAY_OPEN.set_function(lambda: door.entrance.open_requests)
@@ -128,6 +131,7 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
     finally:
         beating.cancel()
         await exchange.stop()
+        await queries.stop()
         probes.close()
     if broken:
         raise FatalError("the exchange with Kafka broke")

@@ -1,0 +1,141 @@
+"""The routes of resources: see `resources` for what is where.
+
+Lives here: the order of what happens to such a request.
+
+    what is there? -> may it be read? -> what is asked? -> the view -> the form
+    what is there? -> what is to be done? -> as every message
+
+Must not live here: what paths, parameters and headers mean (`resources`, `changes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response as Sent
+from starlette.routing import Route
+
+from connectors.access import Principal
+from connectors.http import Body, RequestError, Response, Visit
+from connectors.queries import Answer, NotAnsweredError, Queries, Question, QuestionError
+from connectors.rest import changes, mapping, resources
+from connectors.rest.config import RestLimits
+from connectors.rest.mapping import XML, Asking
+from connectors.rest.resources import Target
+from topics import Catalogue
+
+Handler = Callable[[Visit, Principal], Awaitable[Response]]
+_LIST: Final = "/v1/{interface}/{noun}"
+_OBJECT: Final = "/v1/{interface}/{noun}/{mrid}"
+_GET: Final = "get"
+_VERBS: Final = {"POST": "create", "PUT": "change", "DELETE": "delete"}
+# Two say that it is not one.
+_ONE: Final = 2
+
+
+class Take(Protocol):
+    """How the door takes a message in: `understand` makes it of the body."""
+
+    def __call__(
+        self,
+        visit: Visit,
+        principal: Principal,
+        asking: Asking,
+        understand: Callable[[bytes], bytes],
+        created: str = "",
+    ) -> Awaitable[Response]:
+        """Make the message durable and give its reply; `created` as of `mapping.answered`."""
+
+
+class ResourceRoutes:
+    """`queries` None: there is no view, and nothing can be read."""
+
+    def __init__(
+        self, catalogue: Catalogue, queries: Queries | None, limits: RestLimits, take: Take
+    ) -> None:
+        self._catalogue = catalogue
+        self._queries = queries
+        self._limits = limits
+        self._take = take
+
+    def routes(
+        self, guarded: Callable[[Handler], Callable[[Request], Awaitable[Sent]]]
+    ) -> list[Route]:
+        """Behind all paths that are fixed: these fit any word."""
+        return [
+            Route(_LIST, guarded(self._list), methods=["GET"]),
+            Route(_LIST, guarded(self._change), methods=["POST"]),
+            Route(_OBJECT, guarded(self._object), methods=["GET"]),
+            Route(_OBJECT, guarded(self._change), methods=["PUT", "DELETE"]),
+        ]
+
+    async def _list(self, visit: Visit, principal: Principal) -> Response:
+        found, accept = self._readable(visit, principal)
+        parameters = visit.request.query_params.multi_items()
+        page = resources.read_page(found, parameters, self._catalogue)
+        answer = await self._ask(page.question, page.limit, page.cursor)
+        # A page may be some megabytes; others do not wait for it.
+        return await asyncio.to_thread(resources.page_response, found, page, answer, accept)
+
+    async def _object(self, visit: Visit, principal: Principal) -> Response:
+        found, accept = self._readable(visit, principal)
+        parameters = visit.request.query_params.multi_items()
+        question = resources.read_object(found, parameters, self._catalogue)
+        answer = await self._ask(question, _ONE, "")
+        known = visit.headers.get("if-none-match", "")
+        return await asyncio.to_thread(resources.object_response, found, answer, accept, known)
+
+    async def _change(self, visit: Visit, principal: Principal) -> Response:
+        verb = _VERBS[visit.request.method]
+        found = self._target(visit, verb)
+        context = resources.read_context(visit.request.query_params.multi_items(), self._catalogue)
+        asking = self._asking(visit, verb)
+        change = changes.read_change(
+            found,
+            verb,
+            visit.headers,
+            context,
+            principal.source,
+            now_ms=time.time_ns() // 1_000_000,
+        )
+        bytes_max = self._catalogue.bytes_max(visit.interface)
+        understand = partial(changes.message, change, media=asking.media, bytes_max=bytes_max)
+        return await self._take(visit, principal, asking, understand, change.created)
+
+    def _asking(self, visit: Visit, verb: str) -> Asking:
+        if verb != "delete":
+            bytes_max = self._catalogue.bytes_max(visit.interface)
+            return mapping.read_headers(visit.headers, bytes_max, self._limits)
+        if visit.headers.get("content-length", "0") != "0" or "transfer-encoding" in visit.headers:
+            raise RequestError("body_unexpected")
+        return mapping.asked(visit.headers, Body(0, gzip=False), self._limits)
+
+    def _target(self, visit: Visit, verb: str) -> Target:
+        path = visit.request.path_params
+        visit.said = {"noun": path["noun"], "verb": verb}
+        return resources.target(
+            visit.interface, path["noun"], path.get("mrid", ""), self._catalogue
+        )
+
+    def _readable(self, visit: Visit, principal: Principal) -> tuple[Target, str]:
+        """What is asked for, by somebody who may read it in a form that there is."""
+        visit.body_read = True
+        found = self._target(visit, _GET)
+        resources.check_readable(found, self._catalogue)
+        principal.check(principal.source, found.interface, found.noun.name, _GET)
+        accept = visit.headers.get("accept", "*/*")
+        mapping.choose(accept, XML)
+        return found, accept
+
+    async def _ask(self, question: Question, limit: int, cursor: str) -> Answer:
+        if self._queries is None:
+            raise RequestError("view_missing")
+        try:
+            return await self._queries.page(question, limit, cursor)
+        except (QuestionError, NotAnsweredError) as error:
+            raise RequestError(error.code, error.why) from None
