@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document of the REST door, from the catalogue.
 
-Lives here: paths, parameters and responses, and the text of the document. Must not live here:
-facts about interfaces and nouns (`topics.catalogue`), statuses and problems (`connectors.http`).
+Lives here: the document, and the paths of messages. Must not live here: facts about interfaces and
+nouns (`topics.catalogue`), statuses and problems (`connectors.http`), paths of resources.
 
 Invariant: a function of the catalogue and the tables of codes; the same ones give the same text.
 """
@@ -9,16 +9,12 @@ Invariant: a function of the catalogue and the tables of codes; the same ones gi
 from __future__ import annotations
 
 import json
-from typing import Any, Final
 
-from connectors.http import HTTP_PROBLEMS, STATUS_OF
-from connectors.rest.mapping import JSON, PROBLEM, XML
+from connectors.rest import openapi_parts as parts
+from connectors.rest import openapi_resources
+from connectors.rest.mapping import JSON, XML
+from connectors.rest.openapi_parts import TEXT, Schema
 from topics import Catalogue, Interface
-
-Schema = dict[str, Any]
-
-_PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
-_RECEIPT: Final = {"$ref": "#/components/schemas/Receipt"}
 
 
 def document(catalogue: Catalogue) -> Schema:
@@ -27,24 +23,21 @@ def document(catalogue: Catalogue) -> Schema:
     for interface in catalogue.interfaces.values():
         paths[f"/v1/{interface.id}/messages"] = {"post": _post(interface, catalogue)}
         paths[f"/v1/{interface.id}/answers/{{answer}}"] = {"get": _get(interface)}
+        paths |= openapi_resources.paths(interface, catalogue)
+    components = parts.components()
+    components["parameters"] |= openapi_resources.parameters(catalogue)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "cimstream gateway",
             "version": "1",
-            "summary": "IEC 61968-100 messages over HTTP",
+            "summary": "IEC 61968-100 messages over HTTP, and what they made",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "security": [{"key": []}],
         "paths": paths,
-        "components": {
-            "securitySchemes": {
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            },
-            "schemas": {"Problem": _problem_schema(), "Receipt": _receipt_schema()},
-            "responses": _responses(),
-        },
+        "components": components,
     }
 
 
@@ -59,24 +52,25 @@ def _post(interface: Interface, catalogue: Catalogue) -> Schema:
         for noun, verbs in sorted(interface.accepts.items())
     }
     lines = [f"- {noun}: {', '.join(verbs)}" for noun, verbs in accepts.items() if verbs]
+    key = parts.header("Idempotency-Key", "If given, the message's own MessageID")
     return {
         "operationId": f"send{interface.id}",
         "summary": f"Send a message on {interface.id}, {interface.title.lower()}",
         "description": "Nouns and the verbs they come with:\n\n" + "\n".join(lines),
-        "parameters": [
-            _header("Prefer", "`wait=N` waits N seconds for the reply; `respond-async` does not"),
-            _header("Idempotency-Key", "If given, the message's own MessageID"),
-            _header("traceparent", "W3C trace context, passed on"),
-        ],
+        "tags": ["Messages"],
+        "parameters": [*parts.common(), key],
         "requestBody": {
             "required": True,
-            "description": "One message in the IEC 61968-100 envelope, plain or gzip",
-            "content": {media: {"schema": {"type": "string"}} for media in (XML, "text/xml")},
+            "description": "One message in the IEC 61968-100 envelope, or in JSON; plain or gzip",
+            "content": {
+                **{media: {"schema": TEXT} for media in (XML, "text/xml")},
+                JSON: {"schema": parts.component("Message")},
+            },
         },
         "responses": {
-            "200": _reply("The reply: Result OK or PARTIAL"),
-            "202": _accepted("Durable. With Location where a reply is still to come"),
-            **_refusals(frozenset(_statuses()) - {410}),
+            "200": parts.reply("The reply: Result OK or PARTIAL"),
+            "202": parts.accepted(),
+            **parts.refusals(410),
         },
     }
 
@@ -85,105 +79,23 @@ def _get(interface: Interface) -> Schema:
     return {
         "operationId": f"answer{interface.id}",
         "summary": "The reply to a message that was sent before",
+        "tags": ["Messages"],
         "parameters": [
             {
                 "name": "answer",
                 "in": "path",
                 "required": True,
                 "description": "As in the Location of the receipt",
-                "schema": {"type": "string"},
+                "schema": TEXT,
             }
         ],
         "responses": {
-            "200": _reply("The reply: Result OK or PARTIAL"),
+            "200": parts.reply("The reply: Result OK or PARTIAL"),
             "202": {
                 "description": "No reply yet; ask again after Retry-After seconds",
-                "content": {JSON: {"schema": {"type": "object"}}},
+                "content": {JSON: {"schema": parts.component("Pending")}},
             },
             # A reply that refuses has the status of its code, also when it is fetched.
-            **_refusals(frozenset(_statuses()) - {408, 411, 415}),
-        },
-    }
-
-
-def _header(name: str, said: str) -> Schema:
-    return {"name": name, "in": "header", "description": said, "schema": {"type": "string"}}
-
-
-def _reply(said: str) -> Schema:
-    return {"description": said, "content": {XML: {"schema": {"type": "string"}}}}
-
-
-def _accepted(said: str) -> Schema:
-    location = {"description": "Where the reply will be", "schema": {"type": "string"}}
-    return {
-        "description": said,
-        "headers": {"Location": location},
-        "content": {JSON: {"schema": _RECEIPT}},
-    }
-
-
-def _statuses() -> dict[int, list[str]]:
-    """Codes by status, in order."""
-    found: dict[int, list[str]] = {422: ["foreign"]}
-    for code, status in STATUS_OF.items():
-        found.setdefault(status, []).append(code)
-    for code, known in HTTP_PROBLEMS.items():
-        found.setdefault(known["status"], []).append(code)
-    return {status: found[status] for status in sorted(found)}
-
-
-def _refusals(wanted: frozenset[int]) -> Schema:
-    return {
-        str(status): {"$ref": f"#/components/responses/{status}"}
-        for status in _statuses()
-        if status in wanted
-    }
-
-
-def _responses() -> Schema:
-    return {
-        str(status): {
-            "description": "Codes: " + ", ".join(sorted(codes)),
-            "content": {
-                PROBLEM: {"schema": _PROBLEM},
-                XML: {"schema": {"type": "string"}},
-            },
-        }
-        for status, codes in _statuses().items()
-    }
-
-
-def _receipt_schema() -> Schema:
-    return {
-        "type": "object",
-        "required": ["identity", "topic", "partition", "offset"],
-        "properties": {
-            "identity": {"type": "string", "description": "What a repeat is recognised by"},
-            "topic": {"type": "string"},
-            "partition": {"type": "integer", "minimum": 0},
-            "offset": {"type": "integer", "minimum": 0},
-            "answer": {"type": "string", "description": "Where the reply will be"},
-        },
-    }
-
-
-def _problem_schema() -> Schema:
-    text = {"type": "string"}
-    return {
-        "type": "object",
-        "description": "RFC 9457, with the stable code and what to do",
-        "required": ["type", "title", "status", "code", "detail", "instance"],
-        "properties": {
-            "type": text,
-            "title": text,
-            "status": {"type": "integer"},
-            "code": text,
-            "iec_code": text,
-            "where": text,
-            "detail": text,
-            "fix": text,
-            "instance": text,
-            "errors": {"type": "array", "items": {"type": "object"}},
+            **parts.refusals(408, 411, 415),
         },
     }

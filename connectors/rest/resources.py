@@ -79,8 +79,8 @@ def target(interface: str, name: str, mrid: str, catalogue: Catalogue) -> Target
 
     Raises:
         MessageError: noun_unknown, noun_planned, interface_not_allowed.
-        RequestError: parameter_invalid; not_a_register: the noun's objects have no path of their
-            own.
+        RequestError: parameter_invalid; no_resource: a history has no objects, a network model
+            neither objects nor a list.
     """
     noun = catalogue.nouns.get(name)
     if noun is None:
@@ -91,20 +91,26 @@ def target(interface: str, name: str, mrid: str, catalogue: Catalogue) -> Target
         raise MessageError(Problem("interface_not_allowed", f"{noun.name} on {interface}"))
     if not mrid.isprintable() or len(mrid) > _CHARS_MAX:
         raise RequestError("parameter_invalid", "an mRID is up to 1024 printable characters")
-    if mrid and (noun.kind != "register" or not json_form.has_json(noun)):
-        raise RequestError("not_a_register", noun.name)
+    if (mrid and noun.kind != "register") or not json_form.has_json(noun):
+        raise RequestError("no_resource", noun.name)
     return Target(interface, noun, mrid)
 
 
+def readable(found: Target, catalogue: Catalogue) -> bool:
+    """Whether the noun is read there: at home, and where a `get` of it may be sent."""
+    code = catalogue.refusal(found.interface, found.noun.name, "get")
+    return found.interface == found.noun.home or code in (None, "verb_planned")
+
+
 def check_readable(found: Target, catalogue: Catalogue) -> None:
-    """Refuse to read a noun where it may only be sent: it is read at home, and where `get` is.
+    """Refuse to read a noun where it may only be sent.
 
     Raises:
         MessageError: verb_not_allowed.
     """
-    code = catalogue.refusal(found.interface, found.noun.name, "get")
-    if found.interface != found.noun.home and code not in (None, "verb_planned"):
-        raise MessageError(Problem(code, f"get {found.noun.name} on {found.interface}"))
+    if not readable(found, catalogue):
+        detail = f"get {found.noun.name} on {found.interface}"
+        raise MessageError(Problem("verb_not_allowed", detail))
 
 
 def read_page(found: Target, parameters: Sequence[tuple[str, str]], catalogue: Catalogue) -> Page:

@@ -46,8 +46,9 @@ from connectors.http import (
     unpack,
 )
 from connectors.queries import Queries
-from connectors.rest import mapping, openapi
+from connectors.rest import mapping
 from connectors.rest.config import RestLimits
+from connectors.rest.description import Description
 from connectors.rest.json_form import message_of
 from connectors.rest.mapping import JSON, XML, Asking
 from connectors.rest.resource_routes import ResourceRoutes
@@ -85,14 +86,14 @@ class RestDoor:
             body_s=limits.body_s,
         )
         self._resources = ResourceRoutes(catalogue, queries, limits, self._take)
-        self._document = openapi.render(openapi.document(catalogue)).encode()
+        self._description = Description(catalogue)
 
     def application(self, *others: Route) -> Starlette:
         """The application to serve, with what `others` serve beside."""
         routes = [
             Route("/v1/{interface}/messages", self._guarded(self._post), methods=["POST"]),
             Route("/v1/{interface}/answers/{answer}", self._guarded(self._get), methods=["GET"]),
-            Route("/openapi.json", self._openapi, methods=["GET"]),
+            *self._description.routes(),
             *others,
             *self._resources.routes(self._guarded),
         ]
@@ -200,9 +201,6 @@ class RestDoor:
         if found.reply is None:
             return mapping.pending(visit.interface, place)
         return mapping.answered(found.reply, accept, visit.instance, self._catalogue)
-
-    async def _openapi(self, request: Request) -> Sent:  # noqa: ARG002 - Starlette's signature
-        return Sent(self._document, media_type=mapping.JSON)
 
 
 def _as_it_is(body: bytes) -> bytes:

@@ -216,6 +216,8 @@ def _double(value: Json, pointer: str) -> float:
     """Null is a number without a value. What no double is exactly would be another number."""
     if value is None:
         return math.nan
+    if isinstance(value, float):  # of `document_of`, which has finite ones only
+        return value
     if not _is_number(value):
         raise DocumentError(pointer, "it is no number")
     try:

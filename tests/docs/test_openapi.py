@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from connectors.http import HTTP_PROBLEMS, STATUS_OF
+from connectors.rest import description
+from schemas.avro.json_schema import json_schema
+from streams.views.model import logs
 from tests.docs.official import schema_from_npm
 from topics import load_catalogue
 
@@ -65,9 +69,42 @@ def test_every_reference_leads_somewhere() -> None:
     text = WRITTEN.read_text(encoding="utf-8")
     for reference in set(json.loads(f"[{','.join(_references(text))}]")):
         found: Any = DOCUMENT
+        if reference.startswith("schemas/"):  # a document beside this one, which the gateway serves
+            assert json_schema(reference.removeprefix("schemas/").removesuffix(".json"))
+            continue
         for part in reference.removeprefix("#/").split("/"):
             found = found[part]
 
 
 def _references(text: str) -> list[str]:
     return [line.split(": ", 1)[1].rstrip(",") for line in text.splitlines() if '"$ref"' in line]
+
+
+def test_every_noun_that_a_view_keeps_can_be_read_at_home_and_nothing_else_is_promised() -> None:
+    kept = {log.noun for log in logs(CATALOGUE).values()} - {"NetworkDataSet"}
+    for noun in CATALOGUE.nouns.values():
+        path = f"/v1/{noun.home}/{noun.name}"
+        assert ("get" in DOCUMENT["paths"].get(path, {})) == (noun.name in kept), noun.name
+
+
+def test_a_method_that_changes_is_there_exactly_where_its_message_may_enter() -> None:
+    for interface in CATALOGUE.interfaces.values():
+        for noun in interface.accepts:
+            one = f"/v1/{interface.id}/{noun}"
+            for path, method, verb in (
+                (one, "post", "create"),
+                (f"{one}/{{mrid}}", "put", "change"),
+                (f"{one}/{{mrid}}", "delete", "delete"),
+            ):
+                entry = CATALOGUE.nouns[noun]
+                may = CATALOGUE.refusal(interface.id, noun, verb) is None
+                may = may and (method == "post" or entry.kind == "register")
+                may = may and noun != "NetworkDataSet"  # a document, sent as a message
+                assert (method in DOCUMENT["paths"].get(path, {})) == may, (path, method)
+
+
+def test_the_page_for_people_lists_every_path_and_loads_nothing() -> None:
+    page = description.page(DOCUMENT)
+    for path in DOCUMENT["paths"]:
+        assert f"<code>{path}</code>" in page
+    assert not re.search(r"<script|https?://|src=", page)

@@ -197,7 +197,7 @@ def test_a_body_that_is_too_large_is_refused_without_being_read() -> None:
 @pytest.mark.parametrize(
     ("header", "value", "status", "code"),
     [
-        ("Accept", "application/json", 406, "not_acceptable"),
+        ("Accept", "application/pdf", 406, "not_acceptable"),
         ("Idempotency-Key", "another", 400, "idempotency_key_mismatch"),
         ("Prefer", "wait=soon", 400, "preference_invalid"),
     ],

@@ -71,7 +71,7 @@ def test_a_wait_that_is_no_number_is_refused_and_not_guessed(prefer: str) -> Non
 @pytest.mark.parametrize(
     ("header", "value", "code"),
     [
-        ("content_type", "application/json", "media_type_unsupported"),
+        ("content_type", "application/pdf", "media_type_unsupported"),
         ("content_type", "", "media_type_unsupported"),
         ("content_encoding", "br", "encoding_unsupported"),
         ("content_length", "", "length_required"),
@@ -111,7 +111,7 @@ def test_what_is_no_single_complete_gzip_stream_is_refused(body: bytes) -> None:
 def test_a_reply_that_reports_success_is_200_and_the_bytes_as_they_are() -> None:
     for result in ("OK", "PARTIAL"):
         data = reply(result, ReplyError("0.0"))
-        response = mapping.answered(data, "*/*", "urn:x")
+        response = mapping.answered(data, "*/*", "urn:x", CATALOGUE)
         assert (response.status, response.body) == (200, data)
 
 
@@ -126,10 +126,10 @@ def test_a_reply_that_reports_success_is_200_and_the_bytes_as_they_are() -> None
 def test_a_reply_that_refuses_has_the_status_of_its_code(code: str, status: int) -> None:
     data = reply("FAILED", reply_error(Problem(code, "here", "/*/Payload", 3)))
     for xml in ("*/*", "application/*", "application/xml, application/problem+json;q=0"):
-        as_xml = mapping.answered(data, xml, "urn:x")
+        as_xml = mapping.answered(data, xml, "urn:x", CATALOGUE)
         assert (as_xml.status, as_xml.body) == (status, data)
     wanted = "application/xml, application/problem+json"
-    as_problem = mapping.answered(data, wanted, "urn:x")
+    as_problem = mapping.answered(data, wanted, "urn:x", CATALOGUE)
     document = json.loads(as_problem.body)
     assert (as_problem.status, document["code"]) == (status, code)
     assert document["errors"][0]["fix"] == CODES[code].fix
@@ -137,7 +137,9 @@ def test_a_reply_that_refuses_has_the_status_of_its_code(code: str, status: int)
 
 def test_a_refusal_in_the_words_of_somebody_else_is_422_and_keeps_them() -> None:
     data = reply("FAILED", ReplyError("2.4", reason="no such meter", details="ask the HES"))
-    response = mapping.answered(data, "application/problem+json, application/xml;q=0", "urn:x")
+    response = mapping.answered(
+        data, "application/problem+json, application/xml;q=0", "urn:x", CATALOGUE
+    )
     document = json.loads(response.body)
     assert (response.status, document["code"], document["title"]) == (
         422, "foreign", "no such meter",
@@ -146,11 +148,11 @@ def test_a_refusal_in_the_words_of_somebody_else_is_422_and_keeps_them() -> None
 
 def test_a_reply_that_is_no_message_is_no_fault_of_who_asked() -> None:
     with pytest.raises(RequestError, match="reply_unreadable") as caught:
-        mapping.answered(b"<a", "*/*", "urn:x")
+        mapping.answered(b"<a", "*/*", "urn:x", CATALOGUE)
     assert mapping.failed(caught.value, "here", "urn:x").status == 502
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/html", "application/xml;q=0"])
+@pytest.mark.parametrize("accept", ["application/pdf", "text/html", "application/xml;q=0"])
 def test_who_would_not_read_a_reply_is_told_before_anything_is_accepted(accept: str) -> None:
     call = read_call(message("m-1"), "I7", CATALOGUE, received_ms=0, traceparent="")
     with pytest.raises(RequestError, match="not_acceptable"):
@@ -187,7 +189,7 @@ def test_whatever_headers_say_they_are_understood_or_refused_with_a_code(
     with suppress(RequestError, MessageError):
         found = mapping.read_headers({**HEADERS, **headers}, 1000, LIMITS)
         assert 0 <= found.wait_s <= LIMITS.wait_max_s
-        mapping.check_accept(found.accept)
+        mapping.choose(found.accept, found.media)
 
 
 def test_a_problem_says_what_where_why_and_what_to_do() -> None:

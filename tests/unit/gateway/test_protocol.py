@@ -149,7 +149,7 @@ def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(por
 def test_what_is_left_of_a_refused_body_is_not_taken_for_a_request(port: int) -> None:
     inner = HEAD + b"Content-Length: 0\r\n\r\n"
     with connection(port) as one:
-        one.sendall(HEAD.replace(b"/xml", b"/json") + b"Content-Length: 5000\r\n\r\n" + inner)
+        one.sendall(HEAD.replace(b"/xml", b"/pdf") + b"Content-Length: 5000\r\n\r\n" + inner)
         got = until_closed(one)
     assert got.count(b"HTTP/1.1 ") == 1
     assert b" 415 " in got
