@@ -38,6 +38,7 @@ PROBLEM: Final = "application/problem+json"
 _XML_TYPES: Final = (XML, "text/xml")
 MEDIA_TYPES: Final = (*_XML_TYPES, JSON)
 """Those of bodies that are read."""
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _ANSWER_ID: Final = re.compile(r"(\d{1,9})-(\d{1,18})", re.ASCII)
 
 
@@ -313,4 +314,4 @@ def _problem(
 
 def as_json(document: object) -> bytes:
     """A document as bytes."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(document).encode()

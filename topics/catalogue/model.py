@@ -211,8 +211,10 @@ class Catalogue:
         context that is not ours, what there is to write (rejections, replies) goes to
         production's.
         """
+        if context not in self.contexts:
+            return "PRODUCTION"
         live = any(n.home == interface and n.profile is not None for n in self.nouns.values())
-        return context if live and context in self.contexts else "PRODUCTION"
+        return context if live else "PRODUCTION"
 
     def refusal(self, interface: str, noun: str, verb: str) -> str | None:
         """Say why a message may not enter, as a code of schemas/errors.toml; None if it may.

@@ -14,10 +14,11 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import uvicorn
+from prometheus_client import Counter
 from starlette.types import ASGIApp
 
 from connectors.access import Gatekeeper, load_access
@@ -198,8 +199,14 @@ async def _beat(health: Health, exchange: KafkaExchange, server: uvicorn.Server)
 
 
 def _observe(interface: str, outcome: str, seconds: float) -> None:
-    metrics.GATEWAY_REQUESTS.labels(interface, outcome).inc()
+    _requests(interface, outcome).inc()
     metrics.GATEWAY_SECONDS.observe(seconds)
+
+
+@cache
+def _requests(interface: str, outcome: str) -> Counter:
+    """The library looks a label up under a lock, by texts that it makes anew each time."""
+    return metrics.GATEWAY_REQUESTS.labels(interface, outcome)
 
 
 def _count(fate: Fate) -> None:
