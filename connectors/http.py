@@ -109,7 +109,7 @@ class Visit:
         self.retry_s = RETRY_S
         self.source = ""  # who was authenticated
         self.call: Call | None = None
-        self.said: dict[str, str] = {}  # noun and verb, where no message says them
+        self.about: dict[str, str] = {}  # noun and verb, where no message says them
         self.body_read = False
 
     @property
@@ -295,7 +295,7 @@ class Entrance:
             "peer": visit.peer,
             "request": visit.instance,
         }
-        details |= visit.said
+        details |= visit.about
         if call is not None:
             said = {"noun": call.header.noun, "verb": call.header.verb}
             details |= {**said, "identity": call.message.identity}

@@ -117,7 +117,7 @@ class ResourceRoutes:
 
     def _target(self, visit: Visit, verb: str) -> Target:
         path = visit.request.path_params
-        visit.said = {"noun": path["noun"], "verb": verb}
+        visit.about = {"noun": path["noun"], "verb": verb}
         return resources.target(
             visit.interface, path["noun"], path.get("mrid", ""), self._catalogue
         )

@@ -20,7 +20,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import cache
 from typing import Any, Final, TypeAlias
 
@@ -31,6 +31,8 @@ _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _INT: Final = 1 << 31
 _LONG: Final = 1 << 63
+# Python's own context would round to 28 digits; numbers of outside have up to 64.
+_EXACT: Final = Context(prec=128)
 _DECIMAL: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)", re.ASCII)
 # As long as a decimal of the schemas with sign and point.
 _DECIMAL_CHARS_MAX: Final = 40
@@ -70,7 +72,7 @@ def document_of(value: object) -> Json:
         case date():
             return value.isoformat()
         case Decimal():
-            return f"{value:f}"
+            return f"{value.normalize(_EXACT):f}"
         case bytes():
             return value.hex()
         case _:
@@ -179,7 +181,7 @@ def _enum(symbols: frozenset[str]) -> _Read:
 
 
 def _decimal(digits: int, scale: int) -> _Read:
-    bound = Decimal(10) ** digits
+    bound, last = Decimal(10) ** digits, Decimal(1).scaleb(-scale)
 
     def read(value: Json, pointer: str) -> Decimal:
         if (
@@ -190,9 +192,9 @@ def _decimal(digits: int, scale: int) -> _Read:
             number = Decimal(value)
         else:
             raise DocumentError(pointer, "it is no decimal number")
-        if abs(number) >= bound or number != round(number, scale):
+        if number.copy_abs() >= bound or number != number.quantize(last, context=_EXACT):
             raise DocumentError(pointer, f"it has more than {digits}.{scale} digits")
-        return round(number, scale).normalize()
+        return number
 
     return read
 

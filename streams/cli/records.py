@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from schemas.avro import WireFormatError, decode
+from schemas.avro.documents import document_of
 from schemas.codes import EventTypeCode, ReadingTypeCode, describe
 from schemas.envelope import read
 from schemas.errors import MessageError
@@ -115,7 +115,9 @@ def parse_since(text: str, now_ms: int) -> int:
 
 def to_json(document: Mapping[str, object]) -> str:
     """One line of JSON. A reading without a value (NaN) becomes null: JSON has no NaN."""
-    return json.dumps(_plain(document), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return json.dumps(
+        document_of(document), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
 
 
 def time_text(record: Record) -> str:
@@ -266,17 +268,3 @@ def _time(value: object) -> str:
     if isinstance(value, datetime):
         return from_epoch_ms((value - _EPOCH) // _MILLISECOND)
     return str(value)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, datetime):
-        return _time(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    return value

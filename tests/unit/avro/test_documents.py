@@ -119,6 +119,24 @@ def test_a_number_that_cannot_be_kept_exactly_is_refused(value: object, why: str
         record_of("MeterReadingSeries", {**SERIES, "values": [value]})
 
 
+QUANTITY = "1234567890123456789012345.123456789012"
+
+
+def test_a_decimal_is_a_text_and_exact_to_its_last_digit() -> None:
+    for given in (QUANTITY, Decimal(QUANTITY)):
+        weight = record_of("Asset", {"weight": given})["weight"]
+        assert document_of(weight) == QUANTITY
+    assert document_of(Decimal("12.500000000000")) == "12.5"
+
+
+@pytest.mark.parametrize(
+    "value", ["1" * 27, "0.1234567890123", "1e5", "", "1.2.3", Decimal("1e300"), Decimal("1e-300")]
+)
+def test_a_decimal_that_cannot_be_kept_is_refused(value: object) -> None:
+    with pytest.raises(DocumentError):
+        record_of("Asset", {"weight": value})
+
+
 @pytest.mark.parametrize("value", [1.5, True, "1", 1 << 63, None])
 def test_a_whole_number_is_one(value: object) -> None:
     given = Decimal(str(value)) if isinstance(value, float) else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -82,9 +83,13 @@ def test_sizes_are_readable(size: int, text: str) -> None:
     assert size_text(size) == text
 
 
-def test_json_has_no_nan_and_writes_times_as_text() -> None:
-    document = {"values": [1.5, float("nan")], "at": datetime(2026, 1, 1, tzinfo=UTC), "b": b"\x01"}
+def test_json_has_no_nan_and_writes_times_and_decimals_as_text() -> None:
+    document = {
+        "values": [1.5, float("nan")], "at": datetime(2026, 1, 1, tzinfo=UTC), "b": b"\x01",
+        "kW": Decimal("12.500000000000"),
+    }  # fmt: skip
     assert json.loads(to_json(document)) == {
+        "kW": "12.5",
         "values": [1.5, None],
         "at": "2026-01-01T00:00:00Z",
         "b": "01",
