@@ -168,6 +168,8 @@ def payload_element(noun: Noun, document: object, pointer: str) -> etree._Elemen
     if noun.profile is None or noun.schema is None or not has_json(noun):
         raise RequestError("json_unfit", f"{pointer}: {noun.name} have no JSON form")
     several = document if isinstance(document, list) else [document]
+    if not several:
+        raise RequestError("json_unfit", f"{pointer or '/'}: there is no record")
     try:
         records = [
             record_of(noun.schema, one, f"{pointer}/{n}" if several is document else pointer)

@@ -10,6 +10,7 @@ the noun be read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from connectors.queries import PAGE_DEFAULT, PAGE_MAX
@@ -17,7 +18,7 @@ from connectors.rest import openapi_parts as parts
 from connectors.rest.json_form import has_json
 from connectors.rest.mapping import JSON, XML
 from connectors.rest.openapi_parts import TEXT, Schema
-from connectors.rest.resources import Target, readable
+from connectors.rest.resources import Target, methods
 from topics import Catalogue, Interface, Noun
 
 _TIME: Final = {"type": "string", "format": "date-time"}
@@ -77,32 +78,20 @@ def paths(interface: Interface, catalogue: Catalogue) -> Schema:
         if noun.profile is None or not has_json(noun):
             continue
         here = Target(interface.id, noun)
-        methods: Schema = {}
-        if readable(here, catalogue):
-            methods["get"] = _list(here)
-        if _enters(here, "create", catalogue):
-            methods["post"] = _create(here)
-        if methods:
-            found[here.path] = methods
+        served: Schema = {
+            method.lower(): _OF_LISTS[method](here) for method in methods(here, catalogue)
+        }
+        if served:
+            found[here.path] = served
         if noun.kind == "register":
-            methods = _of_object(here, catalogue)
-            if methods:
-                found[f"{here.path}/{{mrid}}"] = methods
+            one = Target(interface.id, noun, "{mrid}")
+            served = {
+                method.lower(): _OF_OBJECTS[method](one) for method in methods(one, catalogue)
+            }
+            if served:
+                shared = {"parameters": [parts.reference("parameters", "mRID")]}
+                found[f"{here.path}/{{mrid}}"] = shared | served
     return found
-
-
-def _of_object(here: Target, catalogue: Catalogue) -> Schema:
-    methods: Schema = {}
-    if readable(here, catalogue):
-        methods["get"] = _read(here)
-    for method, verb in (("put", "change"), ("delete", "delete")):
-        if _enters(here, verb, catalogue):
-            methods[method] = _change(here, verb)
-    return {"parameters": [parts.reference("parameters", "mRID")], **methods} if methods else {}
-
-
-def _enters(here: Target, verb: str, catalogue: Catalogue) -> bool:
-    return catalogue.refusal(here.interface, here.noun.name, verb) is None
 
 
 def _list(here: Target) -> Schema:
@@ -161,10 +150,15 @@ def _create(here: Target) -> Schema:
     }
 
 
-def _change(here: Target, verb: str) -> Schema:
-    noun = here.noun
-    operation = {
-        **_operation(here, verb, f"{verb.capitalize()} one object of {noun.name}"),
+def _change(here: Target) -> Schema:
+    content: Schema = {media: {"schema": TEXT} for media in (XML, "text/xml")}
+    content[JSON] = {"schema": _record(here.noun)}
+    return {**_changing(here, "change"), "requestBody": _body(here.noun, content)}
+
+
+def _changing(here: Target, verb: str) -> Schema:
+    return {
+        **_operation(here, verb, f"{verb.capitalize()} one object of {here.noun.name}"),
         "parameters": [*_of_changes(), parts.reference("parameters", "If-Match")],
         "responses": {
             "200": parts.reply("Result OK"),
@@ -172,11 +166,10 @@ def _change(here: Target, verb: str) -> Schema:
             **parts.any_refusal(),
         },
     }
-    if verb == "change":
-        content: Schema = {media: {"schema": TEXT} for media in (XML, "text/xml")}
-        content[JSON] = {"schema": _record(noun)}
-        operation["requestBody"] = _body(noun, content)
-    return operation
+
+
+_OF_LISTS: Final = {"GET": _list, "POST": _create}
+_OF_OBJECTS: Final = {"GET": _read, "PUT": _change, "DELETE": partial(_changing, verb="delete")}
 
 
 def _body(noun: Noun, content: Schema) -> Schema:

@@ -33,7 +33,8 @@ Handler = Callable[[Visit, Principal], Awaitable[Response]]
 _LIST: Final = "/v1/{interface}/{noun}"
 _OBJECT: Final = "/v1/{interface}/{noun}/{mrid}"
 _GET: Final = "get"
-_VERBS: Final = {"POST": "create", "PUT": "change", "DELETE": "delete"}
+# All are led here: which of them are served depends on the noun.
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 # Two say that it is not one.
 _ONE: Final = 2
 
@@ -68,32 +69,44 @@ class ResourceRoutes:
     ) -> list[Route]:
         """Behind all paths that are fixed: these fit any word."""
         return [
-            Route(_LIST, guarded(self._list), methods=["GET"]),
-            Route(_LIST, guarded(self._change), methods=["POST"]),
-            Route(_OBJECT, guarded(self._object), methods=["GET"]),
-            Route(_OBJECT, guarded(self._change), methods=["PUT", "DELETE"]),
+            Route(path, guarded(self._serve), methods=list(_METHODS)) for path in (_LIST, _OBJECT)
         ]
 
-    async def _list(self, visit: Visit, principal: Principal) -> Response:
-        found, accept = self._readable(visit, principal)
+    async def _serve(self, visit: Visit, principal: Principal) -> Response:
+        path, method = visit.request.path_params, visit.request.method
+        found = resources.target(
+            visit.interface, path["noun"], path.get("mrid", ""), self._catalogue
+        )
+        methods = resources.methods(found, self._catalogue)
+        verb = methods.get("GET" if method == "HEAD" else method)
+        if verb is None:
+            raise RequestError("method_not_allowed", headers={"Allow": ", ".join(methods)})
+        visit.about = {"noun": found.noun.name, "verb": verb}
+        if verb == _GET:
+            return await self._read(visit, principal, found)
+        return await self._change(visit, principal, found, verb)
+
+    async def _read(self, visit: Visit, principal: Principal, found: Target) -> Response:
+        visit.body_read = True
+        principal.check(principal.source, found.interface, found.noun.name, _GET)
+        accept = visit.headers.get("accept", "*/*")
+        mapping.choose(accept, XML)
         parameters = visit.request.query_params.multi_items()
+        # What is found may be some megabytes to write; others do not wait for it.
+        if found.mrid:
+            question = resources.read_object(found, parameters, self._catalogue)
+            answer = await self._ask(question, _ONE, "")
+            known = visit.headers.get("if-none-match", "")
+            return await asyncio.to_thread(resources.object_response, found, answer, accept, known)
         page = resources.read_page(found, parameters, self._catalogue)
         answer = await self._ask(page.question, page.limit, page.cursor)
-        # A page may be some megabytes; others do not wait for it.
         return await asyncio.to_thread(resources.page_response, found, page, answer, accept)
 
-    async def _object(self, visit: Visit, principal: Principal) -> Response:
-        found, accept = self._readable(visit, principal)
+    async def _change(
+        self, visit: Visit, principal: Principal, found: Target, verb: str
+    ) -> Response:
         parameters = visit.request.query_params.multi_items()
-        question = resources.read_object(found, parameters, self._catalogue)
-        answer = await self._ask(question, _ONE, "")
-        known = visit.headers.get("if-none-match", "")
-        return await asyncio.to_thread(resources.object_response, found, answer, accept, known)
-
-    async def _change(self, visit: Visit, principal: Principal) -> Response:
-        verb = _VERBS[visit.request.method]
-        found = self._target(visit, verb)
-        context = resources.read_context(visit.request.query_params.multi_items(), self._catalogue)
+        context = resources.read_context(parameters, self._catalogue)
         asking = self._asking(visit, verb)
         change = changes.read_change(
             found,
@@ -114,23 +127,6 @@ class ResourceRoutes:
         if visit.headers.get("content-length", "0") != "0" or "transfer-encoding" in visit.headers:
             raise RequestError("body_unexpected")
         return mapping.asked(visit.headers, Body(0, gzip=False), self._limits)
-
-    def _target(self, visit: Visit, verb: str) -> Target:
-        path = visit.request.path_params
-        visit.about = {"noun": path["noun"], "verb": verb}
-        return resources.target(
-            visit.interface, path["noun"], path.get("mrid", ""), self._catalogue
-        )
-
-    def _readable(self, visit: Visit, principal: Principal) -> tuple[Target, str]:
-        """What is asked for, by somebody who may read it in a form that there is."""
-        visit.body_read = True
-        found = self._target(visit, _GET)
-        resources.check_readable(found, self._catalogue)
-        principal.check(principal.source, found.interface, found.noun.name, _GET)
-        accept = visit.headers.get("accept", "*/*")
-        mapping.choose(accept, XML)
-        return found, accept
 
     async def _ask(self, question: Question, limit: int, cursor: str) -> Answer:
         if self._queries is None:

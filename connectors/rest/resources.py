@@ -44,6 +44,8 @@ _TEXTS: Final[Mapping[str, str]] = {
 _TIMES: Final[Mapping[str, str]] = {"since": "after_ms", "until": "until_ms"}
 PARAMETERS: Final = (*_TEXTS, *_TIMES, "limit", "cursor", "context")
 """What a GET of a list can be asked with."""
+_OF_LISTS: Final = {"POST": "create"}
+_OF_OBJECTS: Final = {"PUT": "change", "DELETE": "delete"}
 _VALUES_MAX: Final = 100
 _CHARS_MAX: Final = 1024
 _LIMIT: Final = re.compile(r"\d{1,6}", re.ASCII)
@@ -96,21 +98,21 @@ def target(interface: str, name: str, mrid: str, catalogue: Catalogue) -> Target
     return Target(interface, noun, mrid)
 
 
+def methods(found: Target, catalogue: Catalogue) -> Mapping[str, str]:
+    """What can be done with it: methods of HTTP to the verbs that they mean."""
+    may = {"GET": "get"} if readable(found, catalogue) else {}
+    wanted = _OF_OBJECTS if found.mrid else _OF_LISTS
+    return may | {
+        method: verb
+        for method, verb in wanted.items()
+        if catalogue.refusal(found.interface, found.noun.name, verb) is None
+    }
+
+
 def readable(found: Target, catalogue: Catalogue) -> bool:
     """Whether the noun is read there: at home, and where a `get` of it may be sent."""
     code = catalogue.refusal(found.interface, found.noun.name, "get")
     return found.interface == found.noun.home or code in (None, "verb_planned")
-
-
-def check_readable(found: Target, catalogue: Catalogue) -> None:
-    """Refuse to read a noun where it may only be sent.
-
-    Raises:
-        MessageError: verb_not_allowed.
-    """
-    if not readable(found, catalogue):
-        detail = f"get {found.noun.name} on {found.interface}"
-        raise MessageError(Problem("verb_not_allowed", detail))
 
 
 def read_page(found: Target, parameters: Sequence[tuple[str, str]], catalogue: Catalogue) -> Page:

@@ -86,7 +86,10 @@ def test_an_object_lives_its_life_over_http(client: httpx.Client) -> None:
 def test_a_create_that_is_sent_again_with_its_key_has_one_effect_and_one_answer(
     client: httpx.Client,
 ) -> None:
-    key, body = uuid.uuid4().hex, {"mRID": uuid.uuid4().hex, "cause": "tree"}
+    key, body = (
+        uuid.uuid4().hex,
+        {"mRID": uuid.uuid4().hex, "cause": "tree", "outageKind": "unplanned"},
+    )
 
     def create(**change: str) -> httpx.Response:
         headers = {"Idempotency-Key": key}

@@ -239,7 +239,8 @@ NO_PATHS = {
     "not on this interface": ("GET", "/v1/I7/Outages", 403, "interface_not_allowed"),
     "a history has no objects": ("GET", "/v1/I1/Alarms/a-1", 404, "no_resource"),
     "a network model is no list": ("GET", "/v1/I2/NetworkDataSet", 404, "no_resource"),
-    "no such verb": ("DELETE", "/v1/I1/Outages/o-1", 403, "verb_not_allowed"),
+    "no such verb": ("DELETE", "/v1/I1/Outages/o-1", 405, "method_not_allowed"),
+    "only sent here": ("GET", "/v1/I7/WorkOrders", 403, "interface_not_allowed"),
     "no such method": ("PATCH", "/v1/I1/Outages/o-1", 405, "method_not_allowed"),
     "a NUL": ("GET", "/v1/I1/Outages/%00", 400, "parameter_invalid"),
 }
@@ -251,6 +252,20 @@ def test_a_path_that_leads_nowhere_says_why(method: str, path: str, status: int,
     refused(client(method, path), status, code)
     assert not client.exchange.log
     assert not client.queries.asked
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/v1/I1/Outages", "GET, POST"), ("/v1/I1/Outages/o-1", "GET, PUT"),
+        ("/v1/I7/UsagePointConfig/u-1", "GET, PUT, DELETE"), ("/v1/I1/Alarms", "GET, POST"),
+    ],
+)  # fmt: skip
+def test_a_method_that_is_not_served_is_405_with_those_that_are(path: str, allow: str) -> None:
+    for method in ("PATCH", "OPTIONS", "TRACE"):
+        response = Client()(method, path)
+        refused(response, 405, "method_not_allowed")
+        assert response.headers["allow"] == allow
 
 
 # --- changes -------------------------------------------------------------------------------------
@@ -333,6 +348,7 @@ BAD_CHANGES: dict[str, tuple[str, Any, int, str]] = {
     "two objects": ("PUT", [DOCUMENT, DOCUMENT], 400, "object_mismatch"),
     "no object": ("PUT", OUTAGES % b"", 400, "object_mismatch"),
     "no such field": ("PUT", {"mrid": "o-1"}, 400, "json_unfit"),
+    "no record": ("PUT", [], 400, "json_unfit"),
     "no object of JSON": ("PUT", "o-1", 400, "json_unfit"),
     "another noun": ("PUT", b'<Alarms xmlns="urn:cimstream:Alarms:1"/>', 400, "noun_unknown"),
     "no namespace": ("PUT", b"<Outages/>", 400, "payload_namespace_unknown"),
