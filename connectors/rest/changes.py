@@ -65,7 +65,7 @@ def read_change(
         RequestError: precondition_invalid, idempotency_key_invalid.
     """
     key = headers.get("idempotency-key", "").strip().strip('"')
-    if key and not _MESSAGE_ID.fullmatch(key):
+    if "idempotency-key" in headers and not _MESSAGE_ID.fullmatch(key):
         raise RequestError("idempotency_key_invalid")
     expected = _expected(headers, verb)
     header = Header(

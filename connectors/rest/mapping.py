@@ -222,7 +222,7 @@ def read_answer_id(interface: str, text: str) -> Place:
 def _wait_s(prefer: str, limits: RestLimits) -> float:
     """Of `Prefer` (RFC 7240): `respond-async` does not wait, `wait=N` so many seconds."""
     wait = limits.wait_s
-    for token in re.split(r"[,;]", prefer):
+    for token in re.split(r"[,;]", prefer) if prefer else ():
         name, _, value = token.strip().lower().partition("=")
         if name.strip() == "respond-async":
             return 0.0

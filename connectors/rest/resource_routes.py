@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol
 
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response as Sent
 from starlette.routing import Route
@@ -30,13 +31,28 @@ from connectors.rest.resources import Target
 from topics import Catalogue
 
 Handler = Callable[[Visit, Principal], Awaitable[Response]]
-_LIST: Final = "/v1/{interface}/{noun}"
-_OBJECT: Final = "/v1/{interface}/{noun}/{mrid}"
+_LIST: Final = "/v1/{interface}/{noun:noun}"
+_OBJECT: Final = "/v1/{interface}/{noun:noun}/{mrid}"
 _GET: Final = "get"
 # All are led here: which of them are served depends on the noun.
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 # Two say that it is not one.
 _ONE: Final = 2
+
+
+class _NounConvertor(Convertor[str]):
+    """A word in capitals and small letters: those of the door itself are small (`messages`)."""
+
+    regex = "[A-Z][A-Za-z0-9_]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("noun", _NounConvertor())
 
 
 class Take(Protocol):

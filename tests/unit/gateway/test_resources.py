@@ -235,6 +235,8 @@ def test_where_nothing_answers_it_says_whether_it_is_worth_asking_again() -> Non
 
 NO_PATHS = {
     "no noun": ("GET", "/v1/I1/Meteors", 404, "noun_unknown"),
+    "no noun at all": ("GET", "/v1/I1/meteors", 404, "path_unknown"),
+    "a word of the door": ("TRACE", "/v1/I1/messages", 405, "method_not_allowed"),
     "no interface": ("GET", "/v1/I99/Outages", 404, "interface_unknown"),
     "not on this interface": ("GET", "/v1/I7/Outages", 403, "interface_not_allowed"),
     "a history has no objects": ("GET", "/v1/I1/Alarms/a-1", 404, "no_resource"),
@@ -378,6 +380,7 @@ BAD_HEADERS: dict[str, tuple[str, str, dict[str, str], int, str]] = {
     "an ETag of others": ("PUT", "/o-1", {"If_Match": '"abc"'}, 400, "precondition_invalid"),
     "none of them": ("PUT", "/o-1", {"If_None_Match": "*"}, 400, "precondition_invalid"),
     "a condition of a create": ("POST", "", {"If_Match": "*"}, 400, "precondition_invalid"),
+    "an empty key": ("POST", "", {"Idempotency_Key": ""}, 400, "idempotency_key_invalid"),
     "a key of spaces": ("POST", "", {"Idempotency_Key": "a b"}, 400, "idempotency_key_invalid"),
     "a key too long": ("POST", "", {"Idempotency_Key": "x" * 257}, 400, "idempotency_key_invalid"),
     "a media type": ("POST", "", {"Content_Type": "text/csv"}, 415, "media_type_unsupported"),
