@@ -28,6 +28,7 @@ from connectors.rest import changes, mapping, resources
 from connectors.rest.config import RestLimits
 from connectors.rest.mapping import XML, Asking
 from connectors.rest.resources import Target
+from schemas.errors import CODES, MessageError, Problem
 from topics import Catalogue
 
 Handler = Callable[[Visit, Principal], Awaitable[Response]]
@@ -150,4 +151,6 @@ class ResourceRoutes:
         try:
             return await self._queries.page(question, limit, cursor)
         except (QuestionError, NotAnsweredError) as error:
+            if error.code in CODES:  # what messages that ask are refused with, too
+                raise MessageError(Problem(error.code, error.why)) from None
             raise RequestError(error.code, error.why) from None

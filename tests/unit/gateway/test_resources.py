@@ -230,7 +230,7 @@ def test_where_nothing_answers_it_says_whether_it_is_worth_asking_again() -> Non
     assert unavailable.headers["retry-after"]
     refused(failing(NotAnsweredError("view_missing", "")), 501, "view_missing")
     refused(failing(QuestionError("criteria_too_wide", "why")), 400, "criteria_too_wide")
-    refused(failing(QuestionError("noun_not_kept", "why")), 501, "noun_not_kept")
+    refused(failing(QuestionError("noun_not_kept", "why")), 404, "noun_not_kept")
 
 
 NO_PATHS = {
