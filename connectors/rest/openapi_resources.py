@@ -9,7 +9,7 @@ the noun be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
@@ -168,8 +168,13 @@ def _changing(here: Target, verb: str) -> Schema:
     }
 
 
-_OF_LISTS: Final = {"GET": _list, "POST": _create}
-_OF_OBJECTS: Final = {"GET": _read, "PUT": _change, "DELETE": partial(_changing, verb="delete")}
+_Describe = Callable[[Target], Schema]
+_OF_LISTS: Final[Mapping[str, _Describe]] = {"GET": _list, "POST": _create}
+_OF_OBJECTS: Final[Mapping[str, _Describe]] = {
+    "GET": _read,
+    "PUT": _change,
+    "DELETE": partial(_changing, verb="delete"),
+}
 
 
 def _body(noun: Noun, content: Schema) -> Schema:

@@ -85,6 +85,15 @@ def post_until_answered(client: httpx.Client, url: str, body: bytes) -> bytes:
     raise AssertionError("no answer")
 
 
+def view_in(folder: Path) -> dict[str, str]:
+    """Settings of a view in the folder, which a run keeps up and a gateway asks."""
+    return {
+        "CIMSTREAM__VIEWS__DATABASE": str(folder / "view.sqlite"),
+        "CIMSTREAM__VIEWS__FOLLOW": "true",
+        "CIMSTREAM__VIEWS__HTTP_PORT": "0",
+    }
+
+
 def new_source() -> str:
     return f"HES-{uuid.uuid4().hex[:8]}"
 

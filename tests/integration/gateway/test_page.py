@@ -14,7 +14,7 @@ import pytest
 
 from connectors.access import load_access
 from tests.docs.test_readme import pattern
-from tests.integration.gateway.rig import GatewayRun, make_gateway
+from tests.integration.gateway.rig import GatewayRun, make_gateway, view_in
 from tests.integration.service import PATIENCE_S
 from tests.integration.test_run import make_run
 from topics import load_catalogue
@@ -27,10 +27,11 @@ BLOCKS = re.findall(r"```sh\n(.*?)```\n```text\n(.*?)```", PAGE, re.DOTALL)
 @pytest.fixture(scope="module")
 def gateway(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayRun]:
     """A gateway with what answers behind it."""
-    with contextmanager(make_run)(kafka, tmp_path_factory.mktemp("run")) as start_run:
-        start_run().await_event("partitions assigned")
+    folder = tmp_path_factory.mktemp("run")
+    with contextmanager(make_run)(kafka, folder) as start_run:
+        start_run(**view_in(folder)).await_event("partitions assigned")
         with contextmanager(make_gateway)(kafka) as start_gateway:
-            yield start_gateway()
+            yield start_gateway(**view_in(folder))
 
 
 @pytest.mark.integration

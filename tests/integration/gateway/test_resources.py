@@ -14,7 +14,7 @@ import pytest
 from schemas.avro import decode
 from schemas.avro.documents import document_of
 from tests.integration.data_rig import committed
-from tests.integration.gateway.rig import GatewayRun, make_gateway, new_source, post
+from tests.integration.gateway.rig import GatewayRun, make_gateway, new_source, post, view_in
 from tests.integration.service import PATIENCE_S
 from tests.integration.test_run import make_run
 
@@ -29,13 +29,9 @@ EVENTS = "cim.i7.meter-readings"
 def gateway(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayRun]:
     """A gateway that answers from the view of a run."""
     folder = tmp_path_factory.mktemp("run")
-    view = {"CIMSTREAM__VIEWS__DATABASE": str(folder / "view.sqlite")}
+    view = view_in(folder)
     with contextmanager(make_run)(kafka, folder) as start_run:
-        run = start_run(
-            "--interface", "I1", CIMSTREAM__VIEWS__FOLLOW="true",
-            CIMSTREAM__VIEWS__HTTP_PORT="0", **view,
-        )  # fmt: skip
-        run.await_event("partitions assigned")
+        start_run("--interface", "I1", **view).await_event("partitions assigned")
         with contextmanager(make_gateway)(kafka) as start_gateway:
             yield start_gateway(**view)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from connectors.access import key_hash, new_key
-from tests.integration.gateway.rig import GatewayRun, make_gateway, written
+from tests.integration.gateway.rig import GatewayRun, make_gateway, view_in, written
 from tests.integration.test_run import make_run
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -47,13 +47,9 @@ SECONDS = 1_200
 @pytest.fixture(scope="module")
 def gateway(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayRun]:
     folder = tmp_path_factory.mktemp("run")
-    view = {"CIMSTREAM__VIEWS__DATABASE": str(folder / "view.sqlite")}
+    view = view_in(folder)
     with contextmanager(make_run)(kafka, folder) as start_run:
-        run = start_run(
-            "--interface", "I1", CIMSTREAM__VIEWS__FOLLOW="true",
-            CIMSTREAM__VIEWS__HTTP_PORT="0", **view,
-        )  # fmt: skip
-        run.await_event("partitions assigned")
+        start_run("--interface", "I1", **view).await_event("partitions assigned")
         with contextmanager(make_gateway)(kafka) as start_gateway:
             access = written(folder, ACCESS)
             yield start_gateway(
