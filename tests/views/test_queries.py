@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from connectors.queries import NotAnsweredError, Question, QuestionError
+from streams.runtime.gateway import queries
 from streams.runtime.gateway.queries import ViewQueries
 from streams.runtime.settings import Views
 from tests.views.conftest import Open
@@ -24,11 +25,11 @@ def asked(
     settings: Views, test: Callable[[ViewQueries], Awaitable[Any]], within_s: float = 60.0
 ) -> Any:
     async def all_of_it() -> Any:
-        queries = ViewQueries(settings, CATALOGUE, timeout_s=within_s)
+        asking = ViewQueries(settings, CATALOGUE, timeout_s=within_s)
         try:
-            return await test(queries)
+            return await test(asking)
         finally:
-            await queries.stop()
+            await asking.stop()
 
     return asyncio.run(all_of_it())
 
@@ -42,22 +43,45 @@ def test_questions_are_answered_by_pages(bench: Bench, settings: Views) -> None:
     for n in range(3):
         bench.add(OUTAGES, f"o-{n}", outage(f"o-{n}", revision=n + 1))
 
-    async def test(queries: ViewQueries) -> list[Any]:
-        first = await queries.page(Question("Outages"), 2, "")
+    async def test(asking: ViewQueries) -> list[Any]:
+        first = await asking.page(Question("Outages"), 2, "")
         assert first.code == "0.1"
-        rest = await queries.page(Question("Outages"), 2, first.cursor or "")
+        rest = await asking.page(Question("Outages"), 2, first.cursor or "")
         assert rest.cursor is None
         return [(one.key, one.revision, one.record["mRID"]) for one in (*first.found, *rest.found)]
 
     assert asked(settings, test) == [(f"o-{n}", n + 1, f"o-{n}") for n in range(3)]
 
 
+def test_a_page_of_large_rows_has_fewer_of_them_and_none_is_lost(
+    bench: Bench, settings: Views, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [outage(f"o-{n}", cause="x" * 100 * n) for n in range(8)]
+    for n, row in enumerate(rows):
+        bench.add(OUTAGES, f"o-{n}", row)
+    monkeypatch.setattr(queries, "PAGE_BYTES_MAX", len(rows[-1]) + 1)
+
+    async def test(asking: ViewQueries) -> list[list[str]]:
+        pages, cursor = [], ""
+        while True:
+            answer = await asking.page(Question("Outages"), 8, cursor)
+            pages.append([one.key for one in answer.found])
+            if answer.cursor is None:
+                return pages
+            cursor = answer.cursor
+
+    pages = asked(settings, test)
+    assert [key for page in pages for key in page] == [f"o-{n}" for n in range(8)]
+    assert len(pages) > 2
+    assert len(pages[-1]) == 1
+
+
 def test_many_ask_at_once_and_each_gets_its_own_answer(bench: Bench, settings: Views) -> None:
     for n in range(20):
         bench.add(OUTAGES, f"o-{n}", outage(f"o-{n}"))
 
-    async def test(queries: ViewQueries) -> list[str]:
-        questions = [queries.page(Question("Outages", mrids=(f"o-{n}",)), 1, "") for n in range(20)]
+    async def test(asking: ViewQueries) -> list[str]:
+        questions = [asking.page(Question("Outages", mrids=(f"o-{n}",)), 1, "") for n in range(20)]
         return [answer.found[0].key for answer in await asyncio.gather(*questions)]
 
     assert asked(settings, test) == [f"o-{n}" for n in range(20)]
@@ -67,11 +91,11 @@ def test_a_series_has_only_the_readings_that_were_asked_for(bench: Bench, settin
     meter = {"mRID": "m-1", "names": []}
     bench.add(READINGS, "m-1", series([1.0, 2.0, 3.0], meter=meter))
 
-    async def test(queries: ViewQueries) -> Any:
+    async def test(asking: ViewQueries) -> Any:
         question = Question(
             "MeterReadings", mrids=("m-1",), after_ms=MIDNIGHT, until_ms=MIDNIGHT + QUARTER
         )
-        return await queries.page(question, 10, "")
+        return await asking.page(question, 10, "")
 
     (found,) = asked(settings, test).found
     assert found.record["values"] == [2.0]
@@ -79,7 +103,7 @@ def test_a_series_has_only_the_readings_that_were_asked_for(bench: Bench, settin
 
 def test_a_question_that_cannot_be_answered_says_why(bench: Bench, settings: Views) -> None:
 
-    async def test(queries: ViewQueries) -> list[str]:
+    async def test(asking: ViewQueries) -> list[str]:
         codes = []
         for question, cursor in (
             (Question("MeterReadings"), ""),
@@ -88,7 +112,7 @@ def test_a_question_that_cannot_be_answered_says_why(bench: Bench, settings: Vie
             (Question("Meteors"), ""),
         ):
             with pytest.raises(QuestionError) as caught:
-                await queries.page(question, 1, cursor)
+                await asking.page(question, 1, cursor)
             codes.append(caught.value.code)
         return codes
 
@@ -98,22 +122,22 @@ def test_a_question_that_cannot_be_answered_says_why(bench: Bench, settings: Vie
 
 
 def test_a_view_that_comes_later_is_found(connect: Open, settings: Views) -> None:
-    async def test(queries: ViewQueries) -> Any:
+    async def test(asking: ViewQueries) -> Any:
         with pytest.raises(NotAnsweredError) as caught:
-            await queries.page(Question("Outages"), 1, "")
+            await asking.page(Question("Outages"), 1, "")
         assert caught.value.code == "view_missing"
         Bench(connect(), connect())
-        return await queries.page(Question("Outages"), 1, "")
+        return await asking.page(Question("Outages"), 1, "")
 
     assert asked(settings, test).found == ()
 
 
 def test_who_asks_too_long_hears_so_and_the_next_is_answered(bench: Bench, settings: Views) -> None:
 
-    async def test(queries: ViewQueries) -> Any:
+    async def test(asking: ViewQueries) -> Any:
         with pytest.raises(NotAnsweredError, match="in time"):
-            await queries.page(Question("Outages"), 1, "")
-        queries._timeout_s = 60.0
-        return await queries.page(Question("Outages"), 1, "")
+            await asking.page(Question("Outages"), 1, "")
+        asking._timeout_s = 60.0
+        return await asking.page(Question("Outages"), 1, "")
 
     assert asked(settings, test, within_s=0.0).found == ()

@@ -30,6 +30,8 @@ from topics.errors import OperatorError
 _THREADS: Final = 4
 # The view's own word for it is that of messages about a noun that nobody has.
 _CODES: Final = {"noun_unknown": "noun_not_kept"}
+PAGE_BYTES_MAX: Final = 16 << 20
+"""Of the records of a page, as they are kept; as JSON or XML they are some times as large."""
 _MISSING: Final = "view_missing"
 _UNAVAILABLE: Final = "view_unavailable"
 
@@ -82,7 +84,7 @@ class _Asker:
         """Ask, in the thread. Raises as the port."""
         try:
             self._view = self._view or self._open()
-            page = self._view.page(_criteria(question), limit=limit, cursor=cursor or None)
+            page = _bounded(self._view, _criteria(question), limit, cursor or None)
         except CriteriaError as error:
             raise QuestionError(_CODES.get(error.code, error.code), error.why) from None
         except OperatorError as error:
@@ -111,6 +113,14 @@ class _Asker:
             self._failing = error.code
             fields = {"code": error.code, "at": error.where, "reason": error.what}
             log("gateway", logging.WARNING, "view does not answer", **fields)
+
+
+def _bounded(view: View, criteria: Criteria, limit: int, cursor: str | None) -> Page:
+    """A page of at most `limit` rows, and of fewer where these are large."""
+    page = view.page(criteria, limit=limit, cursor=cursor)
+    while len(page.rows) > 1 and sum(len(row.body) for row in page.rows) > PAGE_BYTES_MAX:
+        page = view.page(criteria, limit=(len(page.rows) + 1) // 2, cursor=cursor)
+    return page
 
 
 def _criteria(question: Question) -> Criteria:

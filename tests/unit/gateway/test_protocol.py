@@ -26,6 +26,8 @@ PATIENCE_S = 20.0
 LARGE_BYTES = 7 * 1024 * 1024
 HEAD = b"POST /v1/I7/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n"
 
+HEAD_OF_PUT = HEAD.replace(b"POST /v1/I7/messages", b"PUT /v1/I1/Outages/o-1")
+
 
 class LargeAnswers(FakeExchange):
     """Answers the message of one ID with more than any buffer of the system holds."""
@@ -138,18 +140,22 @@ def test_a_connection_that_is_kept_and_then_misused_is_cut_too(port: int) -> Non
         assert until_closed(one) == b""
 
 
-def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(port: int) -> None:
+@pytest.mark.parametrize("head", [HEAD, HEAD_OF_PUT], ids=["message", "resource"])
+def test_a_body_that_does_not_come_is_answered_408_and_the_connection_closed(
+    port: int, head: bytes
+) -> None:
     with connection(port) as one:
-        one.sendall(HEAD + b"Content-Length: 1000\r\n\r\n<a>")
+        one.sendall(head + b"Content-Length: 1000\r\n\r\n<a>")
         got = until_closed(one)
     assert b" 408 " in got
     assert b"request_timeout" in got
 
 
-def test_what_is_left_of_a_refused_body_is_not_taken_for_a_request(port: int) -> None:
+@pytest.mark.parametrize("head", [HEAD, HEAD_OF_PUT], ids=["message", "resource"])
+def test_what_is_left_of_a_refused_body_is_not_taken_for_a_request(port: int, head: bytes) -> None:
     inner = HEAD + b"Content-Length: 0\r\n\r\n"
     with connection(port) as one:
-        one.sendall(HEAD.replace(b"/xml", b"/pdf") + b"Content-Length: 5000\r\n\r\n" + inner)
+        one.sendall(head.replace(b"/xml", b"/pdf") + b"Content-Length: 5000\r\n\r\n" + inner)
         got = until_closed(one)
     assert got.count(b"HTTP/1.1 ") == 1
     assert b" 415 " in got
