@@ -69,7 +69,12 @@ def access(pairs: dict[str, Pair], tmp_path: Path) -> dict[str, SourceAccess]:
 
 @pytest.fixture
 def client(access: dict[str, SourceAccess]) -> Client:
-    return Client(FakeExchange(), access)
+    return door(access)
+
+
+def door(access: dict[str, SourceAccess], **given: Any) -> Client:
+    """A door on which it stays the time at which these tests were read."""
+    return Client(FakeExchange(), access, now_ms=lambda: int(NOW.timestamp() * 1000), **given)
 
 
 def digest_token(
@@ -138,7 +143,7 @@ def test_a_digest_of_the_shared_password_lets_in(client: Client) -> None:
 
 def test_zeeps_digest_lets_in(client: Client) -> None:
     envelope = etree.fromstring(enveloped(header=" "))
-    UsernameToken("HES-1", PASSWORD.decode(), use_digest=True).apply(envelope, {})
+    UsernameToken("HES-1", PASSWORD.decode(), use_digest=True, created=NOW).apply(envelope, {})
     assert result_of(client.post(etree.tostring(envelope))) == "OK"
 
 
@@ -172,7 +177,7 @@ def test_a_nonce_is_remembered_by_the_other_processes_and_after_a_restart(
 ) -> None:
     file = tmp_path / "state" / "nonces.sqlite"
     token = digest_token()
-    first, second = (Client(FakeExchange(), access, nonces=file) for _ in range(2))
+    first, second = (door(access, nonces=file) for _ in range(2))
     assert result_of(first.post(enveloped(header=token))) == "OK"
     refused(second, enveloped(message("m-2"), header=token), "security_replayed")
     assert result_of(second.post(enveloped(header=token))) == "OK"
@@ -197,9 +202,9 @@ def test_where_nonces_cannot_be_remembered_the_door_does_not_open_for_digests(
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
     with pytest.raises(NonceFileError, match="cannot remember"):
-        Client(FakeExchange(), access, nonces=blocked / "nonces.sqlite")
+        door(access, nonces=blocked / "nonces.sqlite")
     without = {"HES-2": access["HES-2"]}
-    client = Client(FakeExchange(), without, nonces=blocked / "nonces.sqlite")
+    client = door(without, nonces=blocked / "nonces.sqlite")
     assert fault_of(client.post(enveloped()))[1] == "authentication_needed"
 
 
@@ -219,7 +224,7 @@ def text_token(key: str, name: str = "HES-1") -> str:
 def test_a_password_as_text_is_the_key_and_nobody_may_overhear_it(
     access: dict[str, SourceAccess],
 ) -> None:
-    client = Client(FakeExchange(), access)
+    client = door(access)
     assert result_of(client.post(enveloped(header=text_token(KEY)))) == "OK"
     client.exchange.log.clear()
     refused(client, enveloped(header=text_token(new_key())), "authentication_failed")
@@ -228,7 +233,7 @@ def test_a_password_as_text_is_the_key_and_nobody_may_overhear_it(
     refused(client, enveloped(header=text_token(KEY)), "encryption_needed")
     client.scheme = "https"
     assert result_of(client.post(enveloped(header=text_token(KEY)))) == "OK"
-    behind = Client(FakeExchange(), access, limits=SoapLimits(tls_elsewhere=True))
+    behind = door(access, limits=SoapLimits(tls_elsewhere=True))
     behind.peer = "192.0.2.7"
     assert result_of(behind.post(enveloped(header=text_token(KEY)))) == "OK"
 
