@@ -21,6 +21,9 @@ from typing import Any, Final, NoReturn, TypeAlias
 Json: TypeAlias = Any
 DEPTH_MAX: Final = 64
 """Arrays and objects on the path to the deepest value, as of elements in XML."""
+VALUES_MAX: Final = 100_000
+"""In all arrays and objects together. A record becomes CIM XML, where a value takes 80 bytes and
+more: of more values no message has room, and each costs microseconds in Python."""
 # More than the longest number of a profile (38 digits) with point, sign and exponent; what a
 # number costs to convert is the square of its length.
 _DIGITS_MAX: Final = 64
@@ -50,9 +53,10 @@ def load(data: bytes) -> Json:
 
     Raises:
         JsonError: no UTF-8, no JSON, a name twice, NaN or Infinity, a number of more than 64
-            characters, half a surrogate pair, or nested deeper than `DEPTH_MAX`.
+            characters, half a surrogate pair, more than `VALUES_MAX` values, or nested deeper
+            than `DEPTH_MAX`.
     """
-    _check_depth(data)
+    _check_size(data)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -66,10 +70,14 @@ def load(data: bytes) -> Json:
     return value
 
 
-def _check_depth(data: bytes) -> None:
-    """Before the parser, which would go as deep as the bytes say."""
+def _check_size(data: bytes) -> None:
+    """Before the parser, which would go as deep and as far as the bytes say."""
+    bare = _STRING.sub(b"", data)
+    brackets = _NOT_BRACKETS.sub(b"", bare)
+    if bare.count(b",") + len(brackets) // 2 > VALUES_MAX:
+        raise JsonError(f"it has more than {VALUES_MAX} values")
     depth = 0
-    for bracket in _NOT_BRACKETS.sub(b"", _STRING.sub(b"", data)):
+    for bracket in brackets:
         if bracket in b"[{":
             depth += 1
             if depth > DEPTH_MAX:

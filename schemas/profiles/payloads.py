@@ -55,22 +55,26 @@ def payload_of(name: str, records: Sequence[Record]) -> etree._Element:
 def _together(
     writing: MeterReadingsProfile | EndDeviceEventsProfile, records: Sequence[Record]
 ) -> etree._Element:
-    """Payloads of one record each, in one; a definition that several repeat stands once."""
+    """Payloads of one record each, in one; a definition that several repeat stands once.
+
+    Put together as text: lxml takes the square of an element's size to move it.
+    """
+    if len(records) == 1:
+        return writing.write(records[0])
     space = writing.namespaces[0]
-    whole = etree.Element(f"{{{space}}}{writing.noun}", nsmap={None: space})  # type: ignore[dict-item]
-    said: set[bytes] = set()
-    definitions: list[etree._Element] = []
+    declared_above = f' xmlns="{space}"'.encode()
+    objects: list[bytes] = []
+    definitions: dict[bytes, None] = {}
     for record in records:
         for element in writing.write(record):
+            text = etree.tostring(element).replace(declared_above, b"", 1)
             if etree.QName(element).localname in _OBJECTS:
-                whole.append(element)
-                continue
-            text = etree.tostring(element, method="c14n")
-            if text not in said:
-                said.add(text)
-                definitions.append(element)
-    whole.extend(definitions)
-    return whole
+                objects.append(text)
+            else:
+                definitions[text] = None
+    name = writing.noun.encode()
+    opening, end = b"<%b%b>" % (name, declared_above), b"</%b>" % name
+    return etree.fromstring(b"".join((opening, *objects, *definitions, end)))
 
 
 def records_of(schemas: dict[str, str], items: Sequence[Item]) -> list[Record]:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.strict_json import DEPTH_MAX, JsonError, load
+from schemas.strict_json import DEPTH_MAX, VALUES_MAX, JsonError, load
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.text(),
@@ -58,9 +58,18 @@ def test_what_could_mean_two_things_is_refused(data: bytes, why: str, line: int 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 def test_depth_is_bounded_before_anything_is_parsed(opening: bytes) -> None:
     with pytest.raises(JsonError, match="nested deeper"):
+        load(opening * (DEPTH_MAX + 1))
+    with pytest.raises(JsonError, match="more than"):
         load(opening * 1_000_000)
     closing = b"]" if opening == b"[" else b"}"
     load(opening * (DEPTH_MAX - 1) + b"[]" + closing * (DEPTH_MAX - 1))
+
+
+@pytest.mark.parametrize("value", [b"0", b"[]", b'{"a":0}', b'","'])
+def test_values_are_counted_before_anything_is_parsed(value: bytes) -> None:
+    load(b"[" + b",".join([value] * (VALUES_MAX // 2 - 1)) + b"]")
+    with pytest.raises(JsonError, match="more than"):
+        load(b"[" + b",".join([value] * (VALUES_MAX + 2)))
 
 
 def test_brackets_in_a_text_are_no_depth() -> None:
