@@ -11,6 +11,7 @@ from typing import Final
 
 from lxml import etree
 
+from schemas import parsers
 from schemas.avro import decode_fields
 from schemas.avro.documents import set_here
 from schemas.avro.registry import newest
@@ -74,7 +75,7 @@ def _together(
                 definitions[text] = None
     name = writing.noun.encode()
     opening, end = b"<%b%b>" % (name, declared_above), b"</%b>" % name
-    return etree.fromstring(b"".join((opening, *objects, *definitions, end)))
+    return parsers.element(b"".join((opening, *objects, *definitions, end)))
 
 
 def records_of(schemas: dict[str, str], items: Sequence[Item]) -> list[Record]:
