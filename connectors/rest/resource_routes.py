@@ -2,8 +2,8 @@
 
 Lives here: the order of what happens to such a request.
 
-    what is there? -> may it be read? -> what is asked? -> the view -> the form
-    what is there? -> what is to be done? -> as every message
+    what is there? -> is that served? -> may they? -> what is asked? -> the view -> the form
+                                               or: -> what is to be done? -> as every message
 
 Must not live here: what paths, parameters and headers mean (`resources`, `changes`).
 """
@@ -99,13 +99,14 @@ class ResourceRoutes:
         if verb is None:
             raise RequestError("method_not_allowed", headers={"Allow": ", ".join(methods)})
         visit.about = {"noun": found.noun.name, "verb": verb}
+        # Before a body is read: the path says all that the rules ask for.
+        principal.check(principal.source, found.interface, found.noun.name, verb)
         if verb == _GET:
-            return await self._read(visit, principal, found)
+            return await self._read(visit, found)
         return await self._change(visit, principal, found, verb)
 
-    async def _read(self, visit: Visit, principal: Principal, found: Target) -> Response:
+    async def _read(self, visit: Visit, found: Target) -> Response:
         visit.body_read = True
-        principal.check(principal.source, found.interface, found.noun.name, _GET)
         accept = visit.headers.get("accept", "*/*")
         mapping.choose(accept, XML)
         parameters = visit.request.query_params.multi_items()
