@@ -13,6 +13,7 @@ comes in as JSON lies on inbound as CIM XML: behind the door there is one form.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from lxml import etree
@@ -133,9 +134,10 @@ def message_of(data: bytes, interface: str, catalogue: Catalogue) -> bytes:
     header = _header(said["header"] or {})
     code = "verb_missing" if not header.verb else "noun_missing" if not header.noun else None
     code = code or catalogue.refusal(interface, header.noun, header.verb)
-    if code is not None:
-        raise MessageError(Problem(code))
-    entry = catalogue.nouns[header.noun]
+    entry = catalogue.noun(header.noun)
+    if code is not None or entry is None:
+        raise MessageError(Problem(code or "noun_unknown"))
+    header = replace(header, noun=entry.name)  # its records are that noun's, whatever its alias
     kind = KIND_OF_VERB[header.verb]
     ids = tuple(_id(one) for one in said["ids"])
     payload = document.get("payload")
