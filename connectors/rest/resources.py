@@ -15,7 +15,7 @@ Pure and total, as `mapping`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -138,7 +138,7 @@ def read_page(found: Target, parameters: Sequence[tuple[str, str]], catalogue: C
     question = Question(
         found.noun.name,
         _context(texts, catalogue),
-        mrids=tuple(texts.get("mrid", ())),
+        mrids=_spellings(texts.get("mrid", ())),
         names=tuple(texts.get("name", ())),
         feeders=tuple(texts.get("feeder", ())),
         statuses=tuple(texts.get("status", ())),
@@ -159,8 +159,7 @@ def read_object(
         RequestError: parameter_unknown, parameter_invalid.
     """
     context = read_context(parameters, catalogue)
-    spellings = dict.fromkeys((found.mrid, mrids.normal(found.mrid)))
-    return Question(found.noun.name, context, mrids=tuple(spellings))
+    return Question(found.noun.name, context, mrids=_spellings([found.mrid]))
 
 
 def read_context(parameters: Sequence[tuple[str, str]], catalogue: Catalogue) -> str:
@@ -172,6 +171,11 @@ def read_context(parameters: Sequence[tuple[str, str]], catalogue: Catalogue) ->
     if any(name != "context" for name, _ in parameters):
         raise RequestError("parameter_unknown", "there is context")
     return _context({"context": [value for _, value in parameters]}, catalogue)
+
+
+def _spellings(asked: Iterable[str]) -> tuple[str, ...]:
+    """A UUID as it was asked for, and as an object with it is found however it was sent."""
+    return tuple(dict.fromkeys(one for mrid in asked for one in (mrid, mrids.normal(mrid))))
 
 
 def _context(texts: Mapping[str, list[str]], catalogue: Catalogue) -> str:

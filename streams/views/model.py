@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
+from schemas import mrids
 from schemas.avro import decode
 from schemas.profiles.keys import identity
 from streams.engine.record import Record
@@ -261,7 +262,8 @@ def epoch_ms(time: datetime) -> int:
 
 def _named(part: Event) -> Iterator[Term]:
     if part.get("mRID"):
-        yield Term("mrid", short(part["mRID"]))
+        for spelling in dict.fromkeys((part["mRID"], mrids.normal(part["mRID"]))):
+            yield Term("mrid", short(spelling))
     for name in part.get("names") or ():
         yield Term("name", short(name["name"]))
 

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from streams.views.store import version_differs, view_missing
 
 # Raised with every change of a table or of what a row says (`model`): a view is built again.
-VERSION: Final = 1
+VERSION: Final = 2
 
 Value = str | int | bytes | None
 

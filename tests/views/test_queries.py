@@ -76,6 +76,22 @@ def test_a_page_of_large_rows_has_fewer_of_them_and_none_is_lost(
     assert len(pages[-1]) == 1
 
 
+def test_an_object_is_found_by_its_uuid_in_whatever_spelling_it_was_sent(
+    bench: Bench, settings: Views
+) -> None:
+    uuid = "7b1f0f6e-2f6e-4d8c-9f0a-1c5b3a9e0001"
+    spellings = (uuid, f"_{uuid.upper()}", f"urn:uuid:{uuid}")
+    for n, spelling in enumerate(spellings):
+        bench.add(OUTAGES, f"{n}", outage(spelling))
+
+    async def test(asking: ViewQueries) -> list[str]:
+        return [
+            one.key for one in (await asking.page(Question("Outages", mrids=(uuid,)), 9, "")).found
+        ]
+
+    assert asked(settings, test) == ["0", "1", "2"]
+
+
 def test_many_ask_at_once_and_each_gets_its_own_answer(bench: Bench, settings: Views) -> None:
     for n in range(20):
         bench.add(OUTAGES, f"o-{n}", outage(f"o-{n}"))
