@@ -18,7 +18,7 @@ from lxml import etree
 
 from schemas.envelope.header import header_element, place_of
 from schemas.envelope.model import Message
-from schemas.envelope.payload import Place
+from schemas.envelope.payload import Place, local_name
 from schemas.envelope.reader import read_element
 from schemas.xml import XmlLimits, parse
 
@@ -27,11 +27,18 @@ _BEHIND_ID: Final = ("CorrelationID", "Comment", "Property", "")
 _DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 
-def excerpt(data: bytes, kept: Collection[int], message_id: str, limits: XmlLimits) -> bytes:
+def excerpt(
+    data: bytes,
+    kept: Collection[int],
+    message_id: str,
+    limits: XmlLimits,
+    objects: Collection[str] = (),
+) -> bytes:
     """The message with the objects of these numbers, under an ID of its own, as UTF-8.
 
-    Objects are the elements of the payload, numbered from 0 through all operations. An operation
-    of which nothing is kept is left out.
+    Objects are the elements of the payload, numbered from 0 through all operations, or the payload
+    itself where it is called like one of the noun's `objects`. An operation of which nothing is
+    kept is left out.
 
     Raises:
         MessageError: as `schemas.envelope.read`.
@@ -41,7 +48,8 @@ def excerpt(data: bytes, kept: Collection[int], message_id: str, limits: XmlLimi
     _rename(root, place, message_id)
     numbers = count()
     for payload in _payloads(message):
-        left = _keep(payload, kept, numbers)
+        alone = local_name(payload) in objects
+        left = next(numbers) in kept if alone else _keep(payload, kept, numbers)
         operation = payload.getparent()
         if message.operation_set is not None and not left and operation is not None:
             _remove(operation)

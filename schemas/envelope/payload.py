@@ -170,9 +170,14 @@ def _own(element: etree._Element, name: str, place: Place) -> list[etree._Elemen
 
 
 def _agree(element: etree._Element, verb: str, noun: str, place: Place) -> None:
-    """The element is the noun, or in a query the criteria for it; "" agrees with all."""
+    """The element is the noun, or in a query the criteria for it; "" agrees with all.
+
+    One of them may be in the singular: what is meant is the same.
+    """
     name = local_name(element)
-    if not noun or name == noun or (verb == "get" and name == f"Get{noun}"):
+    if not noun or name in (noun, f"{noun}s") or f"{name}s" == noun:
+        return
+    if verb == "get" and name == f"Get{noun}":
         return
     raise place.error("payload_mismatch", "not named like the Header's Noun", element)
 

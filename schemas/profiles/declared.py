@@ -16,6 +16,8 @@ one noun; what shape and XML have to do with each other (see `mapping`).
                      definitions = ["X"]       elements and types beside the objects, which those
                                                refer to (see `definitions`)
                      expiry = "a.b"            of a control: from then on it is not executed
+                     named_by_message = true   a new object without mRID and name gets the name
+                                               of its message (see `by_message`)
                      aliases = ["urn:…"]       further namespaces that mean the same
                      [synonyms.CauseKind]      words that others use, to words of the code list;
                                                those of shared code lists are in common.toml
@@ -67,6 +69,7 @@ class Declaration:
     required: tuple[str, ...]
     definitions: tuple[str, ...]
     expiry: str
+    named_by_message: bool
     aliases: tuple[str, ...]
     synonyms: Mapping[str, Mapping[str, str]]
     revisions: tuple[Revision, ...]
@@ -80,7 +83,7 @@ class Declaration:
         """
         needed = {"noun", "kind", "schema"}
         lists = {"subject", "required", "definitions", "aliases", "revision"}
-        known = needed | lists | {"object", "synonyms", "expiry"}
+        known = needed | lists | {"object", "synonyms", "expiry", "named_by_message"}
         entries = tomllib.loads(file.read_text(encoding="utf-8"))
         if wrong := (entries.keys() - known) | (needed - entries.keys()):
             raise ProfileFileError(f"{file}: {', '.join(sorted(wrong))}: missing or not known")
@@ -93,6 +96,7 @@ class Declaration:
             tuple(entries.get("required", ())),
             tuple(entries.get("definitions", ())),
             entries.get("expiry", ""),
+            entries.get("named_by_message", False),
             tuple(entries.get("aliases", ())),
             entries.get("synonyms", {}),
             tuple(map(Revision.of, entries.get("revision", ()))),
@@ -107,6 +111,7 @@ class DeclaredProfile:
         file = folder / "profile.xsd"
         self.noun = declaration.noun
         self.register = declaration.kind == "register"
+        self.named_by_message = declaration.named_by_message
         self.schema = declaration.schema
         self.object = declaration.object
         schema = source(file)
@@ -115,6 +120,7 @@ class DeclaredProfile:
         self._revisions = {n: entry for entry in declaration.revisions for n in entry.namespaces}
         self._whole = declaration.object == declaration.noun
         self._declaration = declaration
+        self.objects = frozenset() if self._whole else self._called({declaration.object})
         synonyms = {**_shared_synonyms(schema), **declaration.synonyms}
         older = tuple(self._revisions)
         self._xsd = ObjectSchema(file, self.noun, {}, synonyms, declaration.aliases, older)
@@ -210,11 +216,15 @@ class DeclaredProfile:
         Raises:
             MessageError: `object_id_invalid`.
         """
-        names = {self._declaration.object, self.noun}
-        for revision in self._declaration.revisions:
-            names |= {old for old in revision.elements if revision.renamed(old) in names}
+        names = self._called({self._declaration.object, self.noun})
         records = [object_ids.record_of(one, names) for one in ids]
         return self.write(records)
+
+    def _called(self, names: set[str]) -> frozenset[str]:
+        """The names, and what older revisions call the same."""
+        revisions = self._declaration.revisions
+        older = {old for r in revisions for old in r.elements if r.renamed(old) in names}
+        return frozenset(names | older)
 
     @property
     def namespaces(self) -> tuple[str, ...]:

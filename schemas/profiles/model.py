@@ -118,6 +118,10 @@ class Profile(Protocol):
         """The noun whose payload this reads."""
 
     @property
+    def objects(self) -> frozenset[str]:
+        """What its objects are called, in any revision; empty where the payload is the object."""
+
+    @property
     def namespaces(self) -> tuple[str, ...]:
         """Those it is known in, of any year, the one that is written first."""
 

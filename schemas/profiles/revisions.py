@@ -96,7 +96,7 @@ class Revision:
         element.tag = new + inner
         if outer and above is not None:
             wrap = etree.Element(new + outer)
-            _stand_where(wrap, element)
+            stand_where(wrap, element)
             above.replace(element, wrap)
             wrap.append(element)
 
@@ -146,12 +146,12 @@ def _copy(payload: etree._Element, namespace: str) -> etree._Element:
     nsmap = cast("Any", {**payload.nsmap, _PREFIX: namespace})
     made = etree.Element(payload.tag, cast("Any", dict(payload.items())), nsmap)
     made.text = payload.text
-    _stand_where(made, payload)
+    stand_where(made, payload)
     made.extend(map(copy.copy, payload))
     return made
 
 
-def _stand_where(made: etree._Element, other: etree._Element) -> None:
+def stand_where(made: etree._Element, other: etree._Element) -> None:
     """Give an element the line of another, if that was parsed and has one that can be given."""
     line = line_of(other)
     if line is not None and line <= _LINE_MAX:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from typing import Final
@@ -34,7 +34,7 @@ from schemas.envelope import (
 from schemas.envelope.namespaces import KIND_OF_VERB
 from schemas.errors import CODES, Problem
 from schemas.identity import Identity
-from schemas.profiles import Item, RejectedObject, Rest
+from schemas.profiles import Item, RejectedObject, Rest, profile
 from schemas.times import from_epoch_ms
 from schemas.xml import XmlLimits, parse
 from streams.engine.record import Headers, Output, Record
@@ -208,6 +208,7 @@ def object_rejections(record: Record, message: Understood, topic: str) -> Iterat
     so that it can be corrected and sent again beside the objects that took effect. The rest
     beyond the message's allowance is one message more (`<message ID>#<first index>+`).
     """
+    objects = profile(message.noun.profile or "").objects
     for rejected in message.rejected:
         header = replace(
             message.header, message_id=f"{message.identity.message_id}#{rejected.index}"
@@ -217,7 +218,7 @@ def object_rejections(record: Record, message: Understood, topic: str) -> Iterat
         yield Output(
             topic,
             record.key,
-            _alone(header, rejected),
+            _alone(header, rejected, objects),
             (*_inbound_context(record, message.header), *told, *extra),
         )
     if message.rest.indexes:
@@ -236,22 +237,29 @@ def _rest_rejection(record: Record, message: Understood, topic: str) -> Output:
     rest, value = message.rest, record.value or b""
     message_id = f"{message.identity.message_id}#{rest.indexes[0]}+"
     limits = XmlLimits(bytes_max=len(value))
+    objects = profile(message.noun.profile or "").objects
     extra: Headers = (("cimstream_objects", str(len(rest.indexes)).encode()),)
     told = _told(record, rest_problem(rest), others=0)
     return Output(
         topic,
         record.key,
-        excerpt(value, frozenset(rest.indexes), message_id, limits),
+        excerpt(value, frozenset(rest.indexes), message_id, limits, objects),
         (*_inbound_context(record, message.header), *told, *extra),
     )
 
 
-def _alone(header: Header, rejected: RejectedObject) -> bytes:
-    """A message with one object of the payload that `header` names, and what it refers to."""
+def _alone(header: Header, rejected: RejectedObject, objects: Collection[str]) -> bytes:
+    """A message with one object of the payload that `header` names, and what it refers to.
+
+    `header` may name it in the singular, by one of the noun's `objects`.
+    """
     element = parse(rejected.element, XmlLimits(bytes_max=len(rejected.element)))
-    space = rejected.namespace
-    payload = etree.Element(f"{{{space}}}{header.noun}", nsmap={None: space})  # type: ignore[dict-item]
-    payload.extend([element, *map(parse, rejected.definitions)])
+    space, payload = rejected.namespace, element
+    itself = etree.QName(element).localname == header.noun  # a document, or an object alone
+    if not itself or rejected.definitions:
+        called = f"{header.noun}s" if header.noun in objects else header.noun
+        payload = etree.Element(f"{{{space}}}{called}", nsmap={None: space})  # type: ignore[dict-item]
+        payload.extend([element, *map(parse, rejected.definitions)])
     header = replace(header, verb=rejected.verb or header.verb)
     kind = KIND_OF_VERB[header.verb]
     # A reply must say how it came out; what is kept of this one did not.

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from lxml import etree
+
 from schemas.envelope import (
     Header,
     HeaderFields,
@@ -32,6 +34,8 @@ from schemas.profiles import (
     Profile,
     RejectedObject,
     Rest,
+    alone,
+    by_message,
     profile,
     read_bulk,
 )
@@ -46,6 +50,8 @@ REGISTER_OBJECTS_MAX: Final = 5_000
 _IDENTITY_SUFFICES: Final = frozenset({
     "cancel", "canceled", "close", "closed", "delete", "deleted", "execute", "executed",
 })  # fmt: skip
+# Verbs of which an object is new that nobody knows.
+_MAKES_ANEW: Final = frozenset({"create", "created", "execute"})
 # Verbs that change something: a repeat that could not be recognised would do it twice.
 _NEEDS_MESSAGE_ID: Final = frozenset({"create", "change", "cancel", "close", "delete", "execute"})
 
@@ -163,22 +169,26 @@ class Understanding:
         """The noun, if this interface may send it with this verb and its profile exists.
 
         Raises:
-            MessageError: noun_missing, message_id_missing, those of `Catalogue.refusal`,
+            MessageError: noun_missing, those of `Catalogue.refusal`, message_id_missing,
                 context_unknown.
         """
         if not header.noun:
             raise MessageError(Problem("noun_missing", xpath="/*/Header/Noun"))
-        if not header.message_id and self._needs_message_id(header):
-            detail = f"a message with verb {header.verb} must have one"
-            raise MessageError(Problem("message_id_missing", detail, "/*/Header/MessageID"))
         code = self._catalogue.refusal(self._interface, header.noun, header.verb)
         noun = self._catalogue.noun(header.noun)
         if code is not None or noun is None:
             code = code or "noun_unknown"
             place = "Verb" if code.startswith("verb") else "Noun"
-            known = noun is not None and header.verb in VERBS
-            about = f"{header.verb} {header.noun} on {self._interface}" if known else ""
+            about = ""
+            if noun is None:
+                meant = self._catalogue.instead(header.noun)
+                about = f"perhaps {meant} is meant" if meant else ""
+            elif header.verb in VERBS:
+                about = f"{header.verb} {header.noun} on {self._interface}"
             raise MessageError(Problem(code, about, f"/*/Header/{place}"))
+        if not header.message_id and self._needs_message_id(header):
+            detail = f"a message with verb {header.verb} must have one"
+            raise MessageError(Problem("message_id_missing", detail, "/*/Header/MessageID"))
         if header.context not in self._contexts:
             raise MessageError(Problem("context_unknown", xpath="/*/Header/Context"))
         return noun
@@ -256,30 +266,43 @@ def _objects(
                     continue
                 raise MessageError(Problem("payload_missing", at, "/*/Payload"))
             partial = operation.element_operation
-            part = reader.read(operation.payload, "" if partial else operation.verb, allowance)
+            said = "" if partial else operation.verb
+            objects = alone.count(reader, operation.payload)
+            first = len(together.items)
+            _name_new(reader, operation.payload, said, message, first)
+            part = alone.read(reader, operation.payload, said, allowance)
             if register and not part.objects:
                 raise MessageError(Problem("payload_missing", f"{at}: no object", "/*/Payload"))
-            first, said = len(together.items), operation.verb
             together.items += [
-                replace(item, index=first + n, verb=said, partial=partial)
+                replace(item, index=first + n, verb=operation.verb, partial=partial)
                 for n, item in enumerate(part.items)
             ]
             together.rejected += [
-                replace(r, index=r.index + seen, verb=said) for r in part.rejected
+                replace(r, index=r.index + seen, verb=operation.verb) for r in part.rejected
             ]
             for index in part.rest.indexes:
                 together.rest.add(index + seen, part.rest.problems)
             together.objects += part.objects
-            seen += len(operation.payload)
+            seen += objects
         return together, message.operation_set.enforce_integrity
     if message.payload is None:
         if answers:
             return Outcome(), False
         return _named_objects(message, verb, reader), False
-    outcome = reader.read(message.payload, verb)
+    _name_new(reader, message.payload, verb, message)
+    outcome = alone.read(reader, message.payload, verb)
     if register and not outcome.objects:
         raise MessageError(Problem("payload_missing", "no object", "/*/Payload"))
     return outcome, False
+
+
+def _name_new(
+    reader: Profile, payload: etree._Element, verb: str, message: Message, first: int = 0
+) -> None:
+    """Let the message name objects that it makes and does not name, where their noun allows it."""
+    if verb in _MAKES_ANEW and isinstance(reader, DeclaredProfile) and reader.named_by_message:
+        assert message.header is not None  # noqa: S101 - a message with a payload has one
+        by_message.name_objects(payload, reader.objects, message.header, first)
 
 
 def _named_objects(message: Message, verb: str, reader: Profile) -> Outcome:

@@ -61,7 +61,8 @@ def load_catalogue(folder: Path | None = None) -> Catalogue:
             wrong type, a value is out of bounds, or the whole does not hold together.
     """
     root: Traversable = files("topics.catalogue") if folder is None else folder
-    sizing, contexts = _general(_read(root, _GENERAL))
+    general = _read(root, _GENERAL)
+    sizing, contexts = _general(general)
     interfaces: dict[str, Interface] = {}
     nouns: dict[str, Noun] = {}
     owners: dict[str, str] = {}
@@ -88,6 +89,7 @@ def load_catalogue(folder: Path | None = None) -> Catalogue:
     return Catalogue(
         interfaces=MappingProxyType(interfaces),
         nouns=MappingProxyType(nouns),
+        elsewhere=MappingProxyType(_elsewhere(general, nouns, owners)),
         contexts=contexts,
         sizing=sizing,
         pattern_rows=_patterns(_read(root, _PATTERNS), nouns),
@@ -118,7 +120,7 @@ def _interface_files(root: Traversable) -> list[str]:
 def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
     table.only(
         "message_bytes_max", "header_bytes_max", "dedup_horizon_days", "dedup_slack_days",
-        "contexts", "retention_days", "partitions",
+        "contexts", "retention_days", "partitions", "elsewhere",
     )  # fmt: skip
     horizon_days = table.integer("dedup_horizon_days", 1, _DAYS_MAX)
     retention = table.table("retention_days")
@@ -145,6 +147,19 @@ def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
         audit_partitions=partitions.integer("audit", 1, _PARTITIONS_MAX),
         file_positions_partitions=partitions.integer("file_positions", 1, _PARTITIONS_MAX),
     ), contexts
+
+
+def _elsewhere(
+    general: Table, nouns: Collection[str], known: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """By noun that has no home here: the nouns that say what it says."""
+    if not general.has("elsewhere"):
+        return {}
+    table = general.table("elsewhere")
+    found = {name: table.choices(name, nouns) for name in table.names()}
+    if at_home := sorted(found.keys() & set(known)):
+        raise table.error(at_home[0], "this noun has a home, or is the alias of one that has")
+    return found
 
 
 def _interface(table: Table) -> Interface:

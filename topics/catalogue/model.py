@@ -9,6 +9,7 @@ hand, in a test, answers for that.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -27,6 +28,11 @@ PATTERNS: Final = frozenset({
     "create-update-delete", "event-action", "fire-forget", "publish-subscribe", "query-response",
     "request-response", "send-receive",
 })  # fmt: skip
+
+# A fifth of the letters: a slip of the pen, but not another noun.
+_ALIKE: Final = 0.8
+# Comparing takes the square of the length; the longest noun has 30 characters.
+_SPELLING_MAX: Final = 80
 
 NounKind = Literal["history", "register"]
 Purpose = Literal[
@@ -164,10 +170,14 @@ class Sizing:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """All interfaces, nouns, patterns and topics. `contexts` are those beside PRODUCTION."""
+    """All interfaces, nouns, patterns and topics. `contexts` are those beside PRODUCTION.
+
+    `elsewhere` gives for nouns that have no home here those that say most of what they say.
+    """
 
     interfaces: Mapping[str, Interface]
     nouns: Mapping[str, Noun]
+    elsewhere: Mapping[str, tuple[str, ...]]
     contexts: tuple[str, ...]
     sizing: Sizing
     pattern_rows: tuple[PatternRow, ...]
@@ -179,6 +189,17 @@ class Catalogue:
         if found is None:
             found = next((noun for noun in self.nouns.values() if name in noun.aliases), None)
         return found
+
+    def instead(self, name: str) -> str:
+        """Say which nouns are meant where `name` is none of ours; "" where none comes to mind."""
+        if name in self.elsewhere:
+            return " or ".join(self.elsewhere[name])
+        if len(name) > _SPELLING_MAX:
+            return ""
+        called = {x: n.name for n in self.nouns.values() for x in (n.name, *n.aliases)}
+        folded = {known.casefold(): meant for known, meant in called.items()}
+        near = difflib.get_close_matches(name.casefold(), folded, cutoff=_ALIKE)
+        return " or ".join(dict.fromkeys(folded[known] for known in near))
 
     @property
     def message_bytes_max(self) -> int:

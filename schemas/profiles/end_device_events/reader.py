@@ -30,6 +30,7 @@ class EndDeviceEventsProfile:
     """See `schemas.profiles.model.Profile`."""
 
     noun: str = NOUN
+    objects = frozenset({"EndDeviceEvent"})
 
     def __init__(self) -> None:
         self._schema = ObjectSchema(

@@ -47,6 +47,7 @@ class MeterReadingsProfile:
     """See `schemas.profiles.model.Profile`."""
 
     noun: str = NOUN
+    objects = frozenset({"MeterReading"})
 
     def __init__(self) -> None:
         self._schema = ObjectSchema(

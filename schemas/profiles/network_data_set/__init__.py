@@ -29,6 +29,7 @@ class NetworkDataSetProfile:
     """A payload is one document; its objects are no items, because they are read as a stream."""
 
     noun = NOUN
+    objects: frozenset[str] = frozenset()
     namespaces = (NAMESPACE,)
 
     def read(

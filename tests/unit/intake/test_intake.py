@@ -428,6 +428,13 @@ def test_what_is_too_large_is_cut_to_its_head_with_size_and_digest(driver: Drive
     assert header(output, "cimstream_size") == str(len(data))
 
 
+def test_of_a_noun_that_is_none_it_is_told_first_and_which_is_meant(driver: Driver) -> None:
+    data = m.envelope(readings(), verb="create", noun="MasterDataLinkageConfig")
+    output, *_ = driver.send(data)
+    assert header(output, "cimstream_code") == "noun_unknown"
+    assert "perhaps UsagePointConfig or MeterConfig" in header(output, "cimstream_why")
+
+
 def test_a_rejection_names_code_place_reason_and_remedy_and_keeps_the_bytes(
     driver: Driver,
 ) -> None:

@@ -117,6 +117,27 @@ def test_a_message_that_may_not_enter_is_told_why(
     assert catalogue.refusal(interface, noun, verb) == code
 
 
+@pytest.mark.parametrize(
+    ("sent", "meant"),
+    [
+        ("Meterreadings", "MeterReadings"),
+        ("MeterReeding", "MeterReadings"),
+        ("Metter", "MeterConfig"),
+        ("PubOutage", "Outages"),
+        ("WorkRequest", "WorkOrders"),
+        ("MasterDataLinkageConfig", "UsagePointConfig or MeterConfig or CustomerAgreementConfig"),
+        ("GL_MarketDocument", ""),
+        ("Toasters", ""),
+        ("MeterReading" * 100, ""),
+    ],
+)
+def test_who_sends_a_noun_that_is_none_is_told_which_may_be_meant(
+    catalogue: Catalogue, sent: str, meant: str
+) -> None:
+    assert catalogue.noun(sent) is None
+    assert catalogue.instead(sent) == meant
+
+
 def test_the_limits_are_those_of_the_design(catalogue: Catalogue) -> None:
     assert catalogue.sizing.message_bytes_max == 8 * 1024 * 1024
     assert catalogue.dedup_horizon_ms == 7 * 24 * 3600 * 1000

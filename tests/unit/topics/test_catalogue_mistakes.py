@@ -40,8 +40,25 @@ def test_the_copy_itself_is_a_good_catalogue(folder: Path) -> None:
     assert load_catalogue(folder).topics() == load_catalogue().topics()
 
 
+def test_nouns_that_have_no_home_need_not_be_listed(folder: Path) -> None:
+    text = (folder / "catalogue.toml").read_text(encoding="utf-8")
+    general, _, _ = text.partition("[elsewhere]")
+    (folder / "catalogue.toml").write_text(general, encoding="utf-8")
+    assert load_catalogue(folder).instead("WorkRequest") == ""
+
+
 # file, what stands there, what is put instead, the key named, a part of the reason
 MISTAKES = {
+    "a noun that has no home and has one": (
+        "catalogue.toml", "WorkRequest = ", "WorkOrder = ", "elsewhere.WorkOrder", "has a home",
+    ),
+    "a noun elsewhere that is none": (
+        "catalogue.toml",
+        'WorkRequest = ["WorkOrders"]',
+        'WorkRequest = ["WorkOders"]',
+        "elsewhere.WorkRequest",
+        "did you mean WorkOrders",
+    ),
     "unknown key": (
         I7, "inbound = 6", "inbuond = 6", "interface.partitions.inbuond", "did you mean inbound",
     ),
