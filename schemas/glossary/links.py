@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from schemas.avro import registered
+from schemas.avro.registry import newest
 from schemas.profiles import DeclaredProfile, declared, declared_names
 from schemas.profiles.shapes import TEXT, XS, DataType, Scalar, Shape, source
 
@@ -92,6 +93,15 @@ def slots() -> tuple[Slot, ...]:
     for slot in _written(links):
         found.setdefault((slot.file, slot.owner, slot.name), slot)
     return tuple(found.values())
+
+
+def terms_of(profile: str, schema: str) -> frozenset[str]:
+    """The slugs that the types and fields of a noun's profile link; without one, of its schema."""
+    if profile in declared_names():
+        found = _shape(declared(profile).shape, "", frozenset())
+    else:
+        found = _record(newest(schema).raw, "", read_written())
+    return frozenset(slot.term for slot in found if slot.term)
 
 
 def read_written(file: Path = WRITTEN) -> Mapping[str, Mapping[str, Any]]:

@@ -51,6 +51,7 @@ from schemas.profiles.parts import Record, epoch_ms
 from schemas.profiles.places import Findings, line_of
 from schemas.profiles.revisions import Revision, path_above, read_meant
 from schemas.profiles.shapes import INTERVALS, XS, ProfileFileError, Shape, read_shape, source
+from schemas.profiles.tidying import Synonyms
 from schemas.profiles.validation import ObjectSchema
 
 # A new object says what it is; what is changed as a whole, too.
@@ -121,9 +122,9 @@ class DeclaredProfile:
         self._whole = declaration.object == declaration.noun
         self._declaration = declaration
         self.objects = frozenset() if self._whole else self._called({declaration.object})
-        synonyms = {**_shared_synonyms(schema), **declaration.synonyms}
+        self.synonyms: Synonyms = {**_shared_synonyms(schema), **declaration.synonyms}
         older = tuple(self._revisions)
-        self._xsd = ObjectSchema(file, self.noun, {}, synonyms, declaration.aliases, older)
+        self._xsd = ObjectSchema(file, self.noun, {}, self.synonyms, declaration.aliases, older)
         self._encode = encoder(self.shape)
         self._reader = cache(partial(mapping.reader, self.shape))
         self._fields = {field.key: field for field in self.shape.fields}

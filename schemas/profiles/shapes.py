@@ -41,6 +41,8 @@ MINUTE: Final = "YMDHM_DateTime"
 """The type of a time that is said to the minute, which XML Schema has no built-in type for."""
 
 _ONE: Final = "1"
+# Units that the CIM writes otherwise than people do; of others it writes `/` as `Per`.
+_WRITTEN_UNITS: Final = {"var": "VAr", "%": "none"}
 _OF_QUANTITIES: Final = frozenset({"unit", "multiplier"})
 _TERM: Final = "term:"
 
@@ -258,11 +260,14 @@ class _Reader:
         extension = element.find(f"{XS}simpleContent/{XS}extension")
         if extension is None:
             return None
-        if {e.get("name") for e in extension.iterfind(f"{XS}attribute")} != _OF_QUANTITIES:
+        fixed = {e.get("name"): e.get("fixed") for e in extension.iterfind(f"{XS}attribute")}
+        if fixed.keys() != _OF_QUANTITIES:
             return None
         base, unit = self._data(extension.get("base", "")), _unit(element)
         if base.scalar is not Scalar.DECIMAL or not unit:
             raise ProfileFileError(f"quantity {name}: it is a decimal and has a unit")
+        if fixed["unit"] != (written := _WRITTEN_UNITS.get(unit, unit.replace("/", "Per"))):
+            raise ProfileFileError(f"quantity {name}: its attribute unit is not fixed to {written}")
         return DataType(base.scalar, name, (), unit, _doc(element), _term(element), scaled=True)
 
     def _data(self, name: str) -> DataType:

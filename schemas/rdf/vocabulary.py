@@ -30,7 +30,7 @@ _FOLDER: Final = Path(__file__).parent
 _ENUMERATIONS: Final = "enumerations.toml"
 _DATATYPES: Final = "datatypes.toml"
 # Tables of names that are in the CIM's namespace without being in its UML.
-_EXTENSIONS: Final = frozenset({"cimhub.toml"})
+_EXTENSIONS: Final = frozenset({"cimhub.toml", "gmdm.toml"})
 _PRIMITIVES: Final = frozenset(
     {"Boolean", "Date", "DateTime", "Decimal", "Float", "Integer", "MonthDay", "String"}
 )

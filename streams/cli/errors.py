@@ -53,7 +53,7 @@ def explain_unexpected(error: Exception) -> None:
 
 
 def _show(what: str, where: str, why: str, fix: str, code: str) -> None:
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
     text = Text.assemble(("error: ", "bold red"), what)
     for label, value in (("at", where), ("why", why), ("fix", fix), ("code", code)):
         if value:

@@ -34,5 +34,5 @@ def pipe_may_close() -> Iterator[None]:
 
 def wide_console() -> Console:
     """A console for tables: the terminal's width, or a generous one where there is none."""
-    console = Console(soft_wrap=False)
-    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
+    console = Console(soft_wrap=False, emoji=False)  # a place may read `a.xml:100: what`
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH, emoji=False)

@@ -15,6 +15,7 @@ from schemas import profiles
 from schemas.avro.registry import newest
 from schemas.profiles import declared, declared_names
 from schemas.profiles.shapes import NAME, XS, Field, Shape, read_shape, source
+from schemas.profiles.tidying import Synonyms
 from tests.docs.layout import code, page, table
 from topics import Catalogue, Noun, naming
 
@@ -47,7 +48,7 @@ def _declared(noun: Noun) -> Iterator[str]:
     rows = [
         ("log", code(naming.noun_log(noun.home, noun.name))),
         ("schema", f"{code(profile.schema)}, {noun.kind}"),
-        *([("also sent as", ", ".join(map(code, noun.aliases)))] if noun.aliases else []),
+        *_aliases(noun),
         ("namespaces", _namespaces(profile.namespaces)),
         ("needed to create", ", ".join(map(code, profile.required)) or "an identity"),
     ]
@@ -56,6 +57,26 @@ def _declared(noun: Noun) -> Iterator[str]:
         ("field", "element", "type", "", "meaning"),
         list(_fields(profile.shape, "", "")),
     )
+    if words := list(_words(profile.synonyms, _kinds(profile.shape))):
+        yield "Words of others that are read as a code of these lists, in any capitals:"
+        yield table(("code list", "code", "read too"), words)
+
+
+def _kinds(shape: Shape) -> set[str]:
+    """The names of the types in it."""
+    below = (_kinds(field.type) for field in shape.fields if isinstance(field.type, Shape))
+    return {field.type.name for field in shape.fields}.union(*below)
+
+
+def _words(synonyms: Synonyms, kinds: set[str]) -> Iterator[tuple[str, str, str]]:
+    for name, meant in sorted((name, synonyms[name]) for name in synonyms.keys() & kinds):
+        for wanted in sorted(set(meant.values())):
+            said = (code(word) for word, one in meant.items() if one == wanted)
+            yield name, code(wanted), ", ".join(said)
+
+
+def _aliases(noun: Noun) -> list[tuple[str, str]]:
+    return [("also sent as", ", ".join(map(code, noun.aliases)))] if noun.aliases else []
 
 
 def _namespaces(known: tuple[str, ...]) -> str:
@@ -70,6 +91,7 @@ def _written(noun: Noun) -> Iterator[str]:
     rows = [
         ("log", code(naming.noun_log(noun.home, noun.name))),
         ("schema", f"{code(schema['name'])}, {noun.kind}"),
+        *_aliases(noun),
         ("namespaces", _namespaces(noun.namespaces)),
     ]
     yield table(("", ""), rows)

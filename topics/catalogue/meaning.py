@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 
 from schemas.glossary import Glossary, glossary
-from schemas.glossary.links import read_written
+from schemas.glossary.links import read_written, terms_of
 from schemas.profiles import DeclaredProfile, declared, declared_names, profile
 from topics.catalogue.loader import load_catalogue
 from topics.catalogue.model import Catalogue, CatalogueError, Noun
@@ -22,19 +22,30 @@ from topics.catalogue.model import Catalogue, CatalogueError, Noun
 def findings(catalogue: Catalogue, known: Glossary) -> Iterator[str]:
     """What does not fit together, noun by noun."""
     for noun in catalogue.nouns.values():
-        for title in noun.glossary:
-            term = known.titled(title)
-            if term is not None and noun.home not in term.interfaces:
-                yield (
-                    f"{noun.name} of {noun.home} has the term {title!r}, which is not spoken there:"
-                    f" add {noun.home} to its interfaces in schemas/glossary/{term.area}.toml"
-                )
+        yield from _unspoken(catalogue, noun, known)
         yield from _of_profile(noun)
         slug = object_term(noun)
         if slug in known.terms and known.terms[slug].title not in noun.glossary:
             yield (
                 f"the objects of {noun.name} are linked to the term {known.terms[slug].title!r}: "
                 f"add it to the noun's glossary in topics/catalogue, or link its profile otherwise"
+            )
+
+
+def _unspoken(catalogue: Catalogue, noun: Noun, known: Glossary) -> Iterator[str]:
+    """Terms of the noun that are not spoken on an interface which sends it."""
+    spoken = [i.id for i in catalogue.interfaces.values() if noun.name in i.accepts]
+    slugs = {term.slug for title in noun.glossary if (term := known.titled(title)) is not None}
+    if noun.profile is not None:
+        slugs |= terms_of(noun.profile, noun.schema or "") & known.terms.keys()
+    for term in (known.terms[slug] for slug in sorted(slugs)):
+        if missing := [
+            one for one in dict.fromkeys((noun.home, *spoken)) if one not in term.interfaces
+        ]:
+            yield (
+                f"{noun.name} has the term {term.title!r}, which is not spoken on "
+                f"{', '.join(missing)}: add that to its interfaces in "
+                f"schemas/glossary/{term.area}.toml"
             )
 
 

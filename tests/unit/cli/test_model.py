@@ -48,6 +48,14 @@ def test_a_fault_is_a_line_with_its_place_and_exit_status_1(
     assert "2 objects, 1 faults" in printed
 
 
+def test_a_line_number_is_no_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`:100:` is one in the markup of the library that prints."""
+    file = tmp_path / "bad.xml"
+    file.write_text(BAD.replace("\n", "\n" * 99, 1), encoding="utf-8")
+    assert cli.execute(["model", "check", str(file)]) == 1
+    assert f"{file}:100: model_class_unknown" in capsys.readouterr().out
+
+
 def test_json_has_counts_and_findings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bad.xml"
     file.write_text(BAD, encoding="utf-8")

@@ -125,6 +125,18 @@ def test_a_quantity_without_a_unit_is_a_mistake_of_the_profile(tmp_path: Path) -
         read_shape(schema(tmp_path, more), "Lot")
 
 
+def test_a_unit_is_written_like_that_of_the_quantity(tmp_path: Path) -> None:
+    text = COMMON.read_text(encoding="utf-8").replace('fixed="VAr"', 'fixed="kVAr"')
+    (tmp_path / "common.xsd").write_text(text, encoding="utf-8")
+    more = """\
+  <xs:complexType name="Lot"><xs:sequence><xs:element name="n" type="ReactivePower"/></xs:sequence>
+  </xs:complexType>"""
+    file = tmp_path / "profile.xsd"
+    file.write_text(XSD.format(common="common.xsd", more=more), encoding="utf-8")
+    with pytest.raises(ProfileFileError, match="ReactivePower: its attribute unit"):
+        read_shape(source(file), "Lot")
+
+
 def test_a_record_without_what_it_must_have_is_no_bytes() -> None:
     """A decoder would take the missing field for the next one."""
     with pytest.raises((AttributeError, TypeError)):

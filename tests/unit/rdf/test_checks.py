@@ -140,6 +140,15 @@ def test_what_cimhub_adds_to_the_namespace_of_the_cim_is_checked_and_told() -> N
     assert the_fault(body.format("x"))[0] == "model_value_invalid"
 
 
+def test_the_wires_of_a_draft_of_gmdm_are_checked_and_told() -> None:
+    line = f'<cim:ACLineSegment.WireAssembly rdf:resource="#_{TWO}"/>'
+    body = (
+        f'<cim:ACLineSegment rdf:ID="_{ONE}">{line}</cim:ACLineSegment>'
+        f'<cim:WireAssembly rdf:ID="_{TWO}"/>'
+    )
+    assert check(document(body)).totals == {Notice.EXTENSION: 2}
+
+
 # --- values -------------------------------------------------------------------------------------
 
 

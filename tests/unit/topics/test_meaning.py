@@ -25,9 +25,30 @@ def test_nothing_is_wrong_with_the_catalogue_that_ships() -> None:
 
 def test_a_term_that_is_not_spoken_on_the_nouns_interface_is_found() -> None:
     wrong = with_noun("Crews", home="I11", glossary=("crew",))
-    (text,) = findings(wrong, glossary())
-    assert "Crews of I11 has the term 'crew'" in text
+    (text,) = [text for text in findings(wrong, glossary()) if "'crew'" in text]
+    assert text.startswith("Crews has the term 'crew', which is not spoken on I11")
     assert "work.toml" in text
+
+
+@pytest.mark.parametrize(
+    ("noun", "slug", "interfaces"),
+    [
+        ("Outages", "outage", ("I1", "I4", "I7", "I11")),
+        ("StudyCases", "outage", ("I1", "I4", "I6", "I7", "I11")),
+        ("MeterReadings", "reading-quality", ("I8",)),
+    ],
+    ids=["another interface sends it", "a field links it", "a written schema links it"],
+)
+def test_a_term_is_spoken_wherever_a_noun_that_uses_it_is_sent(
+    noun: str, slug: str, interfaces: tuple[str, ...]
+) -> None:
+    known = glossary()
+    term = dataclasses.replace(known.terms[slug], interfaces=interfaces)
+    wrong = dataclasses.replace(known, terms={**known.terms, slug: term})
+    assert any(
+        text.startswith(f"{noun} has the term") and f"{term.area}.toml" in text
+        for text in findings(load_catalogue(), wrong)
+    )
 
 
 def test_a_live_noun_that_does_not_name_its_objects_term_is_found() -> None:
