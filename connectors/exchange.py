@@ -96,9 +96,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One message that may enter. `asked` is None where its pattern has no reply."""
+    """One message that may enter. `asked` is None where its pattern has no reply.
+
+    `noun` is the catalogue's name of what the header may call by an alias.
+    """
 
     interface: str
+    noun: str
     header: Header
     message: Admitted
     asked: Asked | None
@@ -174,10 +178,10 @@ def read_call(
         read(data, limits)  # says what is wrong with it
         raise MessageError(Problem("header_missing" if header is None else "noun_missing"))
     code = catalogue.refusal(interface, header.noun, header.verb)
-    if code is not None:
-        known = catalogue.noun(header.noun) is not None
-        detail = f"{header.verb} {header.noun} on {interface}" if known else ""
-        raise MessageError(Problem(code, detail, "/*/Header"))
+    noun = catalogue.noun(header.noun)
+    if code is not None or noun is None:
+        detail = catalogue.about(interface, header.noun, header.verb)
+        raise MessageError(Problem(code or "noun_unknown", detail, "/*/Header"))
     if header.context not in {naming.PRODUCTION, *catalogue.contexts}:
         raise MessageError(Problem("context_unknown", xpath="/*/Header/Context"))
     message = admit(
@@ -188,7 +192,7 @@ def read_call(
         traceparent=traceparent,
         header=header,
     )
-    return Call(interface, header, message, asked_by(header, catalogue))
+    return Call(interface, noun.name, header, message, asked_by(header, catalogue))
 
 
 def asked_by(header: Header, catalogue: Catalogue) -> Asked | None:

@@ -143,8 +143,7 @@ class RestDoor:
         with self.entrance.room(asking.body, bytes_max):
             call = await self._read(visit, asking, understand)
             visit.call = call
-            header = call.header
-            principal.check(header.source, call.interface, header.noun, header.verb)
+            principal.check(call.header.source, call.interface, call.noun, call.header.verb)
             mapping.check_call(asking, call)
             place = await self._exchange.submit(call)
         if call.asked is None or not asking.wait_s:

@@ -41,7 +41,6 @@ from schemas.profiles import (
 )
 from schemas.xml import XmlLimits
 from topics import Catalogue, Noun, Pattern, naming
-from topics.catalogue import VERBS
 
 # A message of a register is applied in one transaction, which the broker ends after 10 s: 20,000
 # small objects took 7 s on a busy machine.
@@ -179,12 +178,7 @@ class Understanding:
         if code is not None or noun is None:
             code = code or "noun_unknown"
             place = "Verb" if code.startswith("verb") else "Noun"
-            about = ""
-            if noun is None:
-                meant = self._catalogue.instead(header.noun)
-                about = f"perhaps {meant} is meant" if meant else ""
-            elif header.verb in VERBS:
-                about = f"{header.verb} {header.noun} on {self._interface}"
+            about = self._catalogue.about(self._interface, header.noun, header.verb)
             raise MessageError(Problem(code, about, f"/*/Header/{place}"))
         if not header.message_id and self._needs_message_id(header):
             detail = f"a message with verb {header.verb} must have one"

@@ -262,6 +262,13 @@ class Catalogue:
             return "verb_not_allowed"
         return "verb_planned" if verb in entry.planned_verbs else None
 
+    def about(self, interface: str, noun: str, verb: str) -> str:
+        """Say what is refused, in words of the catalogue; of an unknown noun, what may be meant."""
+        if self.noun(noun) is None:
+            meant = self.instead(noun)
+            return f"perhaps {meant} is meant" if meant else ""
+        return f"{verb} {noun} on {interface}" if verb in VERBS else ""
+
     def commands(self, noun: str, verb: str) -> bool:
         """Say whether such a message makes somebody act, so that an old one does harm.
 

@@ -111,11 +111,12 @@ def run(request: pytest.FixtureRequest) -> Run:
     return on_fake if request.param == "fake" else on_kafka
 
 
-def call(message_id: str = "", correlation_id: str = "") -> Call:
+def call(message_id: str = "", correlation_id: str = "", noun: str = "MeterReadings") -> Call:
     body = message(message_id or uuid.uuid4().hex, source=SOURCE)
     if correlation_id:
         said = f"<CorrelationID>{correlation_id}</CorrelationID></Header>".encode()
         body = body.replace(b"</Header>", said)
+    body = body.replace(b">MeterReadings<", f">{noun}<".encode())
     return read_call(body, "I7", CATALOGUE, received_ms=0, traceparent="")
 
 
@@ -191,6 +192,15 @@ def test_another_process_knows_the_call_and_its_reply_and_each_sending_its_own(r
         assert (await other.recall(second)).reply is None
         await asyncio.to_thread(side.respond, second, b"<second/>")
         assert await recalled(other, second) == b"<second/>"
+
+    run(test)
+
+
+def test_a_call_is_known_to_another_process_whatever_the_message_calls_its_noun(run: Run) -> None:
+    async def test(side: Side) -> None:
+        place = await side.exchange.submit(call(noun="MeterReading"))
+        await asyncio.to_thread(side.respond, place, b"<reply/>")
+        assert await recalled(await side.another(), place) == b"<reply/>"
 
     run(test)
 

@@ -170,6 +170,12 @@ def test_what_cannot_be_taken_is_refused_with_its_status_and_never_reaches_kafka
     assert (client.exchange.log, client.exchange.audited) == ([], [])
 
 
+def test_who_sends_an_unknown_noun_is_told_which_may_be_meant() -> None:
+    body = message().replace(b">MeterReadings<", b">EndDeviceConfig<")
+    document = refused(Client(FakeExchange()).post(body), 404, "noun_unknown")
+    assert document["detail"] == "perhaps MeterConfig is meant"
+
+
 def test_a_malformed_message_is_told_the_line() -> None:
     body = message().replace(b"<Payload>", b"\n\n<Payload>")[:-9]
     assert (
@@ -274,6 +280,11 @@ def test_with_an_access_file_nobody_comes_in_without_a_key() -> None:
 
 def test_the_right_key_lets_its_source_in() -> None:
     assert Client(FakeExchange(), ACCESS).post(X_API_Key=KEY).status_code == 200
+
+
+def test_a_noun_is_let_in_by_its_name_whatever_the_message_calls_it() -> None:
+    data = message().replace(b">MeterReadings<", b">MeterReading<")
+    assert Client(FakeExchange(), ACCESS).post(data, X_API_Key=KEY).status_code == 200
 
 
 def test_a_source_cannot_send_under_the_name_of_another() -> None:
