@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import PurePath
 
+from connectors import models, payloads
 from connectors.files.client import Content, Stamp
 from connectors.inbound import Admitted, admit, admit_oversize
-from connectors.models import wrap
 from topics import Catalogue
 
 
@@ -67,8 +67,9 @@ def to_record(
 ) -> Admitted:
     """The record of one file's content; one for `rejected` where it was too large.
 
-    `received_ms` is epoch milliseconds UTC; `origin` names the file to people. A network model is
-    wrapped in a message, with `verb` or what its header says (see `connectors.models`).
+    `received_ms` is epoch milliseconds UTC; `origin` names the file to people. What comes without
+    an envelope is wrapped in one, with `verb` or what follows from it (see `connectors.models` and
+    `connectors.payloads`).
 
     Raises:
         UnknownInterfaceError: the catalogue has no such interface.
@@ -76,7 +77,9 @@ def to_record(
     if content.whole is not None:
         name = PurePath(origin.rpartition(": ")[2]).stem
         return admit(
-            wrap(content.whole, name, verb) or content.whole,
+            models.wrap(content.whole, name, verb)
+            or payloads.wrap(content.whole, catalogue, verb)
+            or content.whole,
             interface_id,
             catalogue,
             received_ms=received_ms,

@@ -56,10 +56,10 @@ AfterCommit = Annotated[
 SettleSeconds = Annotated[
     float, typer.Option("--settle-s", min=0, help="With --watch: seconds a file must lie still.")
 ]
-ModelVerb = Annotated[
+VerbOfBare = Annotated[
     Literal["create", "change", "delete", "created", "changed", "deleted"] | None,
     typer.Option(
-        "--verb", help="Of network models (RDF/XML files); without, what their headers say."
+        "--verb", help="Of files without an envelope; without, what follows from what they are."
     ),
 ]
 TimeoutSeconds = Annotated[
@@ -77,7 +77,7 @@ def send(
     after: AfterCommit = After.KEEP,
     settle_s: SettleSeconds = 1.0,
     timeout_s: TimeoutSeconds = 60.0,
-    verb: ModelVerb = None,
+    verb: VerbOfBare = None,
     output: OutputForm = Form.TABLE,
     bootstrap: Bootstrap = None,
     config: ConfigFile = None,
@@ -90,7 +90,9 @@ def send(
     effect once: sending it again changes nothing in the event log.
 
     A file that is a network model (CIM RDF/XML) is wrapped in a message of NetworkDataSet: one
-    that supersedes another, or a difference, as a change, any other as a create.
+    that supersedes another, or a difference, as a change, any other as a create. The payload of
+    another noun without an envelope, such as a market document, is wrapped too: as the event
+    created, or of a register as a create.
 
     With --watch, what appears in a folder is sent as it comes, each file exactly once even if
     this process is killed, until it is ended.
