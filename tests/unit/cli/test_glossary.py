@@ -32,7 +32,7 @@ def test_a_term_is_shown_with_what_it_is_not(capsys: pytest.CaptureFixture[str])
     assert code == 0
     assert "Part of the network is out of use" in out
     assert "Not an interruption" in out
-    assert "I1, I4, I6" in out
+    assert "I1, I3, I4, I6" in out
 
 
 def test_a_word_for_two_terms_shows_both_and_how_they_differ(
