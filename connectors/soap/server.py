@@ -147,7 +147,7 @@ class SoapDoor:
         visit.call = call
         self._check(visit, asked, call)
         header = call.header
-        principal.check(header.source, call.interface, header.noun, header.verb)
+        principal.check(header.source, call.interface, call.noun, header.verb)
         if proof is not None and large:
             await asyncio.to_thread(self._security.check_nonce, proof, call)
         elif proof is not None:
