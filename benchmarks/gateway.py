@@ -45,15 +45,15 @@ class GatewayFigures:
 
 def measure(bootstrap: str, folder: Path) -> GatewayFigures:
     """One run of both."""
-    with _gateway(bootstrap) as (pid, port):
+    with serving(bootstrap) as (pid, port):
         # Replies first: behind the events they would wait for the backlog.
         with workers(bootstrap, folder / "gateway", 1) as running:
             running.await_event("partitions assigned")
-            waits = uvloop.run(_post_paced(port, _requests("create", WARM_UP + REQUESTS)))
-        uvloop.run(_post_all(port, _requests("created", WARM_UP)))
+            waits = uvloop.run(post_paced(port, _requests("create", WARM_UP + REQUESTS)))
+        uvloop.run(post_all(port, _requests("created", WARM_UP)))
         events = _requests("created", EVENTS)
         cpu, begun = _cpu_s(pid), time.monotonic()
-        uvloop.run(_post_all(port, events))
+        uvloop.run(post_all(port, events))
         seconds = time.monotonic() - begun
         cpu_s = _cpu_s(pid) - cpu
     figures = sorted(waits[WARM_UP:])
@@ -62,7 +62,8 @@ def measure(bootstrap: str, folder: Path) -> GatewayFigures:
 
 
 @contextmanager
-def _gateway(bootstrap: str) -> Iterator[tuple[int, int]]:
+def serving(bootstrap: str) -> Iterator[tuple[int, int]]:
+    """A gateway: its process and its port."""
     process = subprocess.Popen(
         [sys.executable, "-m", "streams.cli", "gateway", "--port", "0", "--health-port", "0"],
         env={**os.environ, "CIMSTREAM_BOOTSTRAP": bootstrap, "CIMSTREAM__LOGGING__FORMAT": "json"},
@@ -84,11 +85,12 @@ def _gateway(bootstrap: str) -> Iterator[tuple[int, int]]:
 def _requests(verb: str, count: int) -> list[bytes]:
     meter = m.full_meter("meter-1", m.values(1, _VALUES), m.times(_VALUES))
     payload = m.meter_readings([meter])
-    return [_request(m.envelope(payload, message_id=str(uuid.uuid4()), verb=verb))
+    return [request(m.envelope(payload, message_id=str(uuid.uuid4()), verb=verb))
             for _ in range(count)]  # fmt: skip
 
 
-def _request(body: bytes) -> bytes:
+def request(body: bytes) -> bytes:
+    """A POST with this body, as bytes on the wire."""
     head = (
         "POST /v1/I7/messages HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/xml\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
@@ -107,7 +109,7 @@ async def _exchange(
     return time.monotonic() - begun
 
 
-async def _post_all(port: int, requests: Sequence[bytes]) -> None:
+async def post_all(port: int, requests: Sequence[bytes]) -> None:
     """As fast as it goes, one after the other on each connection."""
 
     async def client(mine: Sequence[bytes]) -> None:
@@ -119,7 +121,7 @@ async def _post_all(port: int, requests: Sequence[bytes]) -> None:
     await asyncio.gather(*(client(requests[n::CONNECTIONS]) for n in range(CONNECTIONS)))
 
 
-async def _post_paced(port: int, requests: Sequence[bytes]) -> list[float]:
+async def post_paced(port: int, requests: Sequence[bytes]) -> list[float]:
     """One begins each 1/RATE of a second, whether the one before is answered or not."""
     free: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
     for _ in range(CONNECTIONS):

@@ -41,6 +41,11 @@ def accepted(interface: str) -> str:
     return f"cim.{interface.lower()}.accepted"
 
 
+def requests(interface: str) -> str:
+    """Name the log of queries about nouns of this home interface that intake let through."""
+    return f"cim.{interface.lower()}.requests"
+
+
 def outbound(interface: str, context: str = PRODUCTION) -> str:
     """Name the log of all that is addressed to a system on this interface."""
     return f"{_prefix(context)}.{interface.lower()}.outbound"

@@ -26,6 +26,7 @@ from streams.cli import (
     glossary,
     model,
     replay,
+    respond,
     run,
     send,
     state,
@@ -64,6 +65,7 @@ app.add_typer(model.app)
 app.command()(run.run)
 app.command()(gateway.gateway)
 app.command("gateway-key")(gateway.gateway_key)
+app.command()(respond.respond)
 app.command()(send.send)
 app.command()(tail.tail)
 app.command()(stats.stats)

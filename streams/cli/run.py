@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,7 @@ import typer
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.runtime.logs import configure
 from streams.runtime.process import EXIT_FENCED, EXIT_STATE_LOST, Orders
+from streams.runtime.responding import FOLDER, configured
 from streams.runtime.settings import Settings, load_settings
 from streams.runtime.slots import claim
 from streams.runtime.sources import make_configured
@@ -51,7 +54,8 @@ def run(
     """Process what arrives: validate, deduplicate, route; exactly once, until stopped.
 
     Starts a worker process per slot, one per source of the settings, and where views.follow is
-    set one that keeps the view up, and keeps them running: one that ends is started again.
+    set one that keeps the view up and those that answer queries (`cimstream respond`), and keeps
+    them running: one that ends is started again.
     Run it a second time, here or elsewhere, and the two share the work (elsewhere give it
     slots of its own: --first-slot). SIGTERM or Ctrl-C ends it after the last commit.
 
@@ -74,9 +78,11 @@ def run(
     )
     configure(settings.logging.level, settings.logging.format)
     aim = target(bootstrap, config)
-    _check_interfaces(settings, aim.catalogue)
+    check_interfaces(settings.worker.interfaces, aim.catalogue)
     for name in settings.sources:
         make_configured(settings, name, aim.catalogue).check()
+    if settings.views.follow and settings.respond.processes:
+        check_functions(settings, aim.catalogue)
     servers = aim.kafka.bootstrap_servers
     admin = provision.connect(servers, settings.kafka.properties)
     check_topics(admin, aim.catalogue)
@@ -88,13 +94,17 @@ def _supervise(servers: str, settings: Settings) -> int:
     stopping = Stopping()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    worker = settings.worker
+    worker, respond = settings.worker, settings.respond
     slots = claim(worker.state_folder, worker.workers, worker.first_slot)
     orders = [
         *(Orders(servers, settings, slot=slot.number) for slot in slots),
         *(Orders(servers, settings, source=name) for name in settings.sources),
-        *([Orders(servers, settings, view=True)] if settings.views.follow else []),
     ]
+    if settings.views.follow:
+        orders.append(Orders(servers, settings, view=True))
+        answering = claim(worker.state_folder / FOLDER, respond.processes, respond.first_slot)
+        orders += [Orders(servers, settings, responder=slot.number) for slot in answering]
+        slots += answering
     try:
         status = Supervisor(orders, stopping).run()
     finally:
@@ -119,8 +129,9 @@ def _supervise(servers: str, settings: Settings) -> int:
     return status
 
 
-def _check_interfaces(settings: Settings, catalogue: Catalogue) -> None:
-    unknown = [i for i in settings.worker.interfaces if i not in catalogue.interfaces]
+def check_interfaces(wanted: Sequence[str], catalogue: Catalogue) -> None:
+    """Refuse the name of an interface that there is not."""
+    unknown = [name for name in wanted if name not in catalogue.interfaces]
     if unknown:
         raise OperatorError(
             "interface_unknown",
@@ -128,6 +139,13 @@ def _check_interfaces(settings: Settings, catalogue: Catalogue) -> None:
             fix=f"name some of {', '.join(catalogue.interfaces)}",
             exit_code=EXIT_CONFIG,
         )
+
+
+def check_functions(settings: Settings, catalogue: Catalogue) -> None:
+    """Refuse responders that cannot be loaded, or can never be asked."""
+    # Where their processes find them too: `python -m` has the working folder on its path.
+    sys.path.insert(0, str(Path.cwd()))
+    configured(settings, catalogue)
 
 
 def check_topics(admin: provision.Admin, catalogue: Catalogue) -> None:

@@ -184,7 +184,7 @@ def _bad() -> Iterator[Sent]:
         "unknown noun": ("noun_unknown", m.envelope(one, message_id="bad-noun", noun="Toasters")),
         "verb of a later release": (
             "verb_planned",
-            m.envelope(one, message_id="bad-plan", verb="get"),
+            m.envelope("", message_id="bad-plan", verb="reply", noun="MeterConfig"),
         ),
         "noun of another interface": (
             "interface_not_allowed",

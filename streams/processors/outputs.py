@@ -44,7 +44,8 @@ from topics import Catalogue, naming
 from topics.rejection import REDRIVEN_FROM, UNKNOWN_SOURCE, rejection_headers
 from topics.replies import ANSWERS
 
-_KEPT: Final = ("traceparent", REDRIVEN_FROM)
+KEPT: Final = ("traceparent", REDRIVEN_FROM)
+"""Headers that are none of CloudEvents and go with a message from topic to topic."""
 # How much of a refused oversize is kept (DESIGN: digest, size and the first 64 KiB).
 OVERSIZE_HEAD_BYTES: Final = 64 * 1024
 # A reply names at most so many bad objects; the rest are in `rejected`, each by itself.
@@ -69,7 +70,7 @@ def events(
         ("ce_messageid", identity.message_id.encode()),
         *_optional("ce_correlationid", header.correlation_id),
         *_optional("ce_revision", header.revision),
-        ("traceparent", _traceparent(record, identity.key)),
+        ("traceparent", traceparent(record, identity.key)),
     )
     kinds: dict[tuple[str, str], tuple[str, bytes, Headers]] = {}
     for index, item in enumerate(items):
@@ -166,7 +167,7 @@ def reply_output(record: Record, header: Header, home: str, context: str, reply:
             *_optional("ce_correlationid", correlation),
             *_optional("cimstream_replyaddress", header.reply_address),
             (ANSWERS, str(record).encode()),
-            ("traceparent", _traceparent(record, correlation.encode())),
+            ("traceparent", traceparent(record, correlation.encode())),
         ),
     )
 
@@ -289,7 +290,7 @@ def _told(record: Record, problem: Problem, *, others: int) -> Headers:
 
 def _inbound_context(record: Record, header: Header | None) -> Headers:
     """What the inbound record's headers said, or where it had none, what its header says."""
-    kept = tuple(h for h in record.headers if h[0].startswith("ce_") or h[0] in _KEPT)
+    kept = tuple(h for h in record.headers if h[0].startswith("ce_") or h[0] in KEPT)
     if kept or header is None:
         return (("content-type", b"application/xml"), *kept)
     time = from_epoch_ms(_time_ms(header, record))
@@ -323,11 +324,16 @@ def _reply(
     answer = reply_to(
         header,
         Reply(result, errors, tuple(objects[:REPLY_IDS_MAX])),
-        message_id=str(uuid.uuid5(_REPLY_IDS, key.hex())),
+        message_id=reply_id(key),
         timestamp_ms=record.timestamp_ms,
         source=SENDER,
     )
     return write(answer)
+
+
+def reply_id(key: bytes) -> str:
+    """The message ID of the reply to the request with this key."""
+    return str(uuid.uuid5(_REPLY_IDS, key.hex()))
 
 
 def _reply_key(record: Record, header: Header) -> bytes:
@@ -345,7 +351,7 @@ def _optional(name: str, text: str) -> Headers:
     return ((name, text.encode()),) if text else ()
 
 
-def _traceparent(record: Record, seed: bytes) -> bytes:
+def traceparent(record: Record, seed: bytes) -> bytes:
     """Our span within the sender's trace; without one, a trace that the identity names."""
     digest = hashlib.blake2b(seed, digest_size=24).hexdigest()
     for name, value in record.headers:

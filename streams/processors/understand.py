@@ -45,6 +45,7 @@ from topics import Catalogue, Noun, Pattern, naming
 # A message of a register is applied in one transaction, which the broker ends after 10 s: 20,000
 # small objects took 7 s on a busy machine.
 REGISTER_OBJECTS_MAX: Final = 5_000
+QUERY: Final = "get"
 # Verbs that may say of an object no more than which one it is.
 _IDENTITY_SUFFICES: Final = frozenset({
     "cancel", "canceled", "close", "closed", "delete", "deleted", "execute", "executed",
@@ -72,6 +73,11 @@ class Understood:
     rest: Rest = field(default_factory=Rest)
     atomic: bool = False
     packed: bytes = b""
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is a query: it changes nothing, and a responder answers it."""
+        return self.header.verb == QUERY
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +124,7 @@ class Understanding:
     def _read(self, data: bytes, header: Header | None, peeked: HeaderFields | None) -> Understood:
         if header is not None:
             noun = self._admit(header)  # before the payload is looked at: it may be large
-            bulk = read_bulk(noun.profile or "", data)
+            bulk = None if header.verb == QUERY else read_bulk(noun.profile or "", data)
             if bulk is not None:
                 return self._understood(
                     bulk.message.kind, bulk.header, noun, data, bulk.outcome, atomic=False
@@ -127,6 +133,13 @@ class Understanding:
         if message.header is None:
             raise MessageError(Problem("root_unknown", "a fault is an answer, never sent in"))
         noun = self._admit(message.header)
+        if message.header.verb == QUERY:
+            if message.kind is not Kind.REQUEST:
+                raise MessageError.of("verb_not_allowed", "in an answer", xpath="/*/Header/Verb")
+            # What is asked for is the responder's to judge.
+            return self._understood(
+                message.kind, message.header, noun, data, Outcome(), atomic=False
+            )
         for operation in () if message.operation_set is None else message.operation_set.operations:
             self._admit_operation(operation, message.kind, noun)
         if message.operation_set is not None and noun.profile in DOCUMENTS:

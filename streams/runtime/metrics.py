@@ -62,6 +62,30 @@ COUNTS: Final[Mapping[str, Counter]] = {
         (*_MESSAGE, "code"),
         registry=REGISTRY,
     ),
+    "answered": Counter(
+        "cimstream_queries_answered",
+        "Queries answered, by the code of the reply: 0.0 whole, 0.1 more follows, 0.2 partial",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+    "unanswered": Counter(
+        "cimstream_queries_unanswered",
+        "Queries refused, or that a responder failed at, by stable error code",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+    "repeated": Counter(
+        "cimstream_queries_repeated",
+        "Queries that were answered before: their senders are told where the reply is",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
+    "expired": Counter(
+        "cimstream_queries_expired",
+        "Queries that nobody waits for any more, and that were not answered",
+        (*_MESSAGE, "code"),
+        registry=REGISTRY,
+    ),
     "rerouted": Counter(
         "cimstream_messages_rerouted",
         "Messages forwarded to the partition of their identity",
@@ -126,7 +150,8 @@ GATEWAY_SECONDS: Final = Histogram(
 )
 GATEWAY_REPLIES: Final = Counter(
     "cimstream_gateway_replies",
-    "Replies that arrived: waited for, late (asked here, nobody waits), other (not asked here)",
+    "Replies that arrived: waited for, late (asked here, nobody waits), other (asked, but not "
+    "here), unknown (nobody is known to have asked)",
     ("fate",),
     registry=REGISTRY,
 )

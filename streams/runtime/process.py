@@ -33,7 +33,7 @@ EXIT_FENCED: Final = 75  # EX_TEMPFAIL: its place belongs to somebody else now
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What the supervisor tells a process to be: a slot's worker, a source, a gateway, the view."""
+    """What the supervisor tells a process to be: slot, source, gateway, responder or the view."""
 
     bootstrap: str
     settings: Settings
@@ -41,6 +41,7 @@ class Orders:
     source: str | None = None
     gateway: int | None = None
     view: bool = False
+    responder: int | None = None
 
     @property
     def name(self) -> str:
@@ -49,6 +50,8 @@ class Orders:
             return f"gateway {self.gateway}"
         if self.view:
             return "view"
+        if self.responder is not None:
+            return f"responder {self.responder}"
         return f"source {self.source}" if self.slot is None else f"slot {self.slot}"
 
     def to_json(self) -> str:
@@ -61,6 +64,7 @@ class Orders:
                 "source": self.source,
                 "gateway": self.gateway,
                 "view": self.view,
+                "responder": self.responder,
             }
         )
 
@@ -95,11 +99,11 @@ def main() -> None:
 def _obey(orders: Orders, stopping: Event) -> None:
     # Imported here: each kind of process loads only what it needs, and a worker that was
     # killed is back the sooner.
+    def fail(error: FatalError) -> None:
+        _die(orders, EXIT_FATAL, error.code, str(error))
+
     if orders.slot is not None:
         from streams.runtime.worker import run_worker  # noqa: PLC0415
-
-        def fail(error: FatalError) -> None:
-            _die(orders, EXIT_FATAL, error.code, str(error))
 
         run_worker(orders.bootstrap, orders.settings, orders.slot, stopping, fail)
     elif orders.source is not None:
@@ -110,6 +114,10 @@ def _obey(orders: Orders, stopping: Event) -> None:
         from streams.runtime.gateway.process import run_gateway  # noqa: PLC0415
 
         run_gateway(orders.bootstrap, orders.settings, orders.gateway)
+    elif orders.responder is not None:
+        from streams.runtime.responding import run_responder  # noqa: PLC0415
+
+        run_responder(orders.bootstrap, orders.settings, orders.responder, stopping, fail)
     elif orders.view:
         from streams.runtime import views  # noqa: PLC0415
 

@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from streams.engine.kafka import KafkaSettings, LockedSettingError
 from streams.engine.worker import Limits
+from streams.runtime.sections import Respond, Section
 from topics.errors import EXIT_CONFIG, OperatorError
 
 FILE: Final = Path("cimstream.toml")
@@ -35,11 +36,7 @@ _PREFIX: Final = "CIMSTREAM__"
 Positive = Annotated[int, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Kafka(_Section):
+class Kafka(Section):
     """How the cluster is reached."""
 
     bootstrap_servers: str = Field(
@@ -85,7 +82,7 @@ class Kafka(_Section):
         return value
 
 
-class Worker(_Section):
+class Worker(Section):
     """What a worker takes on and how much at once."""
 
     interfaces: tuple[str, ...] = Field(
@@ -124,7 +121,7 @@ class Worker(_Section):
         )
 
 
-class Http(_Section):
+class Http(Section):
     """The door for probes and Prometheus."""
 
     host: str = Field(default="127.0.0.1", description="address to bind; loopback by default")
@@ -136,7 +133,7 @@ class Http(_Section):
     )
 
 
-class Gateway(_Section):
+class Gateway(Section):
     """The HTTP door for systems: `cimstream gateway`."""
 
     host: str = Field(
@@ -189,7 +186,7 @@ class Gateway(_Section):
     )
 
 
-class Soap(_Section):
+class Soap(Section):
     """The SOAP half of the gateway, which has its address, TLS, waits and limits."""
 
     window_s: float = Field(
@@ -205,7 +202,7 @@ class Soap(_Section):
     )
 
 
-class Logging(_Section):
+class Logging(Section):
     """Log lines on stderr."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -216,7 +213,7 @@ class Logging(_Section):
     )
 
 
-class Broker(_Section):
+class Broker(Section):
     """The local Kafka of `cimstream broker up`, for development."""
 
     data_folder: Path = Field(
@@ -226,7 +223,7 @@ class Broker(_Section):
     heap_mb: int = Field(default=1024, ge=256, description="MB of memory for its Java heap")
 
 
-class Views(_Section):
+class Views(Section):
     """The materialised view: a database that follows the logs and answers queries."""
 
     database: str = Field(
@@ -285,6 +282,7 @@ class Settings(BaseSettings):
     logging: Logging = Logging()
     broker: Broker = Broker()
     views: Views = Views()
+    respond: Respond = Respond()
     sources: Mapping[str, Source] = Field(
         default_factory=dict,
         description="name to source; the name is what its position is kept under",

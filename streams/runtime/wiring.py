@@ -99,6 +99,13 @@ def make_worker(plan: WorkerPlan, slot: int, telemetry: Telemetry) -> Worker:
     objects_max = model_objects_max(plan.kafka.long_transaction_timeout_ms)
     registers = Registers(plan.catalogue, plan.interfaces, objects_max)
     processor = Pipeline([cast(Processor[object], intake), cast(Processor[object], registers)])
+    return engine_worker(plan, slot, cast(Processor[object], processor), telemetry)
+
+
+def engine_worker(
+    plan: WorkerPlan, slot: int, processor: Processor[object], telemetry: Telemetry
+) -> Worker:
+    """The worker of one slot of any processor."""
     member = f"{processor.name}-{slot}"
     return Worker(
         processor,

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from functools import partial
 from threading import Event
+from typing import NamedTuple
 
 from streams.engine.errors import FatalError
+from streams.engine.events import Telemetry
+from streams.engine.worker import Worker
 from streams.runtime.health import Health, HealthServer
 from streams.runtime.logs import log
 from streams.runtime.overdue import Overdue
@@ -16,6 +20,15 @@ from streams.runtime.shifts import in_shifts
 from streams.runtime.telemetry import WorkerTelemetry
 from streams.runtime.wiring import WorkerPlan, kafka_settings, make_worker
 from topics import load_catalogue
+
+
+class Post(NamedTuple):
+    """What a worker is called in the log, and where its health door is (port 0: a free one)."""
+
+    name: str
+    slot: int
+    host: str
+    first_port: int
 
 
 def run_worker(
@@ -39,14 +52,27 @@ def run_worker(
         settings.worker.limits(),
         settings.worker.state_folder,
     )
+    post = Post("worker", slot, settings.http.host, settings.http.port)
+    work(post, plan, partial(make_worker, plan, slot), stopping, fail)
+
+
+def work(
+    post: Post,
+    plan: WorkerPlan,
+    make: Callable[[Telemetry], Worker],
+    stopping: Event,
+    fail: Callable[[FatalError], None],
+) -> None:
+    """Turn the worker that `make` gives until `stopping` is set. Raises as `run_worker`."""
     health = Health()
-    port = settings.http.port + slot if settings.http.port else 0
-    server = HealthServer(health, settings.http.host, port)
+    port = post.first_port + post.slot if post.first_port else 0
+    server = HealthServer(health, post.host, port)
     server.start()
-    overdue = Overdue(WorkerTelemetry(slot), plan.kafka.request_timeout_s, fail)
+    overdue = Overdue(WorkerTelemetry(post.slot), plan.kafka.request_timeout_s, fail)
     overdue.start()
-    worker = make_worker(plan, slot, overdue)
-    log("worker", logging.INFO, "worker started", slot=slot, pid=os.getpid(), http=server.port)
+    worker = make(overdue)
+    told = {"slot": post.slot, "pid": os.getpid(), "http": server.port}
+    log(post.name, logging.INFO, f"{post.name} started", **told)
     worker.start()
 
     def turn() -> None:
@@ -57,4 +83,4 @@ def run_worker(
     worker.stop()
     server.close()
     overdue.close()
-    log("worker", logging.INFO, "worker stopped", slot=slot)
+    log(post.name, logging.INFO, f"{post.name} stopped", slot=post.slot)

@@ -29,6 +29,8 @@ NOW_MS: Final = 1_793_500_000_000
 # The engine's word for a processor that broke, and intake's for a forward that went wrong.
 # 2048 characters of a Header's field, in UTF-8, with an index behind them; why and where too.
 HEADER_BYTES_MAX: Final = 16 * 1024
+# To registers and to responders, as it came.
+_PASSED_ON: Final = frozenset({"accepted", "requests"})
 NEVER: Final = frozenset({"processing_failed", "misrouted", "produce_refused"})
 
 
@@ -162,8 +164,9 @@ class Edge:
         if done.counts["duplicates"]:
             _require(not codes and not events and not done.writes, "a repeat had an effect")
             return Verdict("repeat")
-        if any(output.topic.endswith(".accepted") for output in done.outputs):
-            _require(len(done.outputs) == 1, "passed on to a register, and something besides")
+        topics = {output.topic.rpartition(".")[2] for output in done.outputs}
+        if topics & _PASSED_ON and not done.writes:
+            _require(len(done.outputs) == 1, "passed on, and something besides")
             return Verdict("passed on")
         if done.writes:
             _require(len(done.writes) == 1, "more than one mark")
@@ -195,7 +198,7 @@ class Edge:
             return 0
         if kind == "rejected":
             return 0
-        if kind == "accepted":
+        if kind in _PASSED_ON:
             _require(output.value == record.value, "passing on changed the bytes")
             return 0
         _require(self._home(output.topic) in self._logs, "an event on a topic that is no log")
@@ -222,7 +225,8 @@ class Edge:
         again = self._run(later, after)
         _require(again.counts["duplicates"] == 1, "not recognised when it came again")
         _require(not again.writes, "a repeat left a mark")
-        answers = [o.value for o in done.outputs if o.topic.endswith(".outbound")]
+        # A query is asked again; the responder knows whether it was answered.
+        answers = [o.value for o in done.outputs if o.topic.endswith((".outbound", ".requests"))]
         _require([o.value for o in again.outputs] == answers, "a repeat was answered otherwise")
 
 

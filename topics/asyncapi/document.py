@@ -24,6 +24,7 @@ from topics.catalogue import Catalogue, Interface, Noun, TopicSpec
 _PURPOSES: Final[Mapping[str, str]] = {
     "inbound": "everything any system sends on this interface, as received",
     "accepted": "what intake let through for the registers of this interface",
+    "requests": "queries that intake let through, for responders",
     "outbound": "everything that is addressed to a system",
     "rejected": "what could not be accepted, with the reason",
     "log": "events of one noun: what took effect",
@@ -106,7 +107,8 @@ def _contexts(catalogue: Catalogue) -> str:
     return (
         f"Of each context beside production ({names}) the live nouns' topics and their homes'"
         " `outbound` and `rejected` exist again as `cim.<context>.…` in lower case, with one"
-        " partition each and the same contents; all contexts share `inbound` and `accepted`."
+        " partition each and the same contents; all contexts share `inbound`, `accepted` and"
+        " `requests`."
     )
 
 
@@ -178,6 +180,8 @@ def _held(catalogue: Catalogue, spec: TopicSpec) -> Iterator[tuple[str, str]]:
     elif spec.purpose == "accepted":
         for register in _registers(catalogue, spec.interface):
             yield register.name, messages.accepted(register.name)
+    elif spec.purpose == "requests":
+        yield messages.QUERY, messages.QUERY
     elif spec.purpose == "outbound":
         yield messages.REPLY, messages.REPLY
     elif spec.purpose == "rejected":

@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from topics.catalogue import VERBS
+from topics.queries import EXPIRY
 from topics.rejection import REDRIVEN_FROM, UNKNOWN_SOURCE
-from topics.replies import ANSWERS
+from topics.replies import ANSWERS, SAME_AS
 
 Schema = dict[str, Any]
 
@@ -39,6 +40,8 @@ _SAID: Final[Mapping[str, str]] = {
     "ce_destination": "The system addressed.",
     "cimstream_replyaddress": "Header ReplyAddress.",
     ANSWERS: "Which record on inbound it answers: topic/partition@offset.",
+    SAME_AS: "Without value: the record on inbound whose reply answers this one, too.",
+    EXPIRY: "From then on nobody waits for an answer any more.",
     "cimstream_reroutedfrom": "Where the record lay before it was forwarded to its partition.",
     REDRIVEN_FROM: "Where the message lay in rejected before it entered again.",
     "cimstream_replayid": "Which replay wrote it.",
@@ -85,6 +88,11 @@ _KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
         ("content-type", "cimstream_inbound", "cimstream_inboundtime"),
         (*_EVENT[1:], *_ROUTING, *_CARRIED),
     ),
+    "query": (
+        (XML,),
+        (*_EVENT, *_ROUTING, EXPIRY, "cimstream_inbound", "cimstream_inboundtime", "traceparent"),
+        ("ce_correlationid", "ce_destination", REDRIVEN_FROM),
+    ),
     "event": (
         (AVRO,),
         (*_EVENT, *_ROUTING, "ce_messageid", "traceparent"),
@@ -93,7 +101,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
     "reply": (
         (XML,),
         (*_EVENT, *_ROUTING, "ce_destination", ANSWERS, "traceparent"),
-        ("ce_correlationid", "cimstream_replyaddress"),
+        ("ce_correlationid", "cimstream_replyaddress", SAME_AS),
     ),
     "rejection": (
         (XML, BYTES),

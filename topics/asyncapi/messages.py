@@ -43,6 +43,7 @@ def current(noun: str) -> str:
     return f"current.{noun}"
 
 
+QUERY: Final = "query"
 REPLY: Final = "reply"
 REJECTION: Final = "rejection"
 
@@ -60,7 +61,10 @@ def every(catalogue: Catalogue) -> Iterator[tuple[str, Part]]:
             said = "The object's newest event; no value once it is deleted."
             yield current(noun.name), {**_event(noun, f"{noun.name}: state"), "description": said}
     reply = _message("reply", "Reply", XML, _envelope(), key="the system addressed")
-    yield REPLY, {**reply, "description": "A ResponseMessage."}
+    told = "A ResponseMessage; no value where it was given before, to the record that is named."
+    yield REPLY, {**reply, "description": told}
+    query = _message("query", "Query", XML, _envelope(), key=_IDENTITY)
+    yield QUERY, {**query, "description": "A RequestMessage with verb get, as received."}
     rejected = _message("rejection", "Rejection", XML, _envelope(), key="the inbound record's key")
     said = "The original bytes, or a message with one bad object of them; the headers say why."
     yield REJECTION, {**rejected, "description": said}

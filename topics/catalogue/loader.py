@@ -42,7 +42,7 @@ _DAY_MS: Final = 86_400_000
 _GENERAL: Final = "catalogue.toml"
 _PATTERNS: Final = "patterns.toml"
 _STANDING: Final = ("inbound", "accepted", "outbound", "rejected")
-_RETENTIONS: Final = ("inbound", "accepted", "outbound", "rejected", "log", "audit")
+_RETENTIONS: Final = ("inbound", "accepted", "requests", "outbound", "rejected", "log", "audit")
 # One dev broker is sized for some hundreds; more than this on one topic is a slip of the finger.
 _PARTITIONS_MAX: Final = 512
 _DAYS_MAX: Final = 36_500
@@ -120,7 +120,7 @@ def _interface_files(root: Traversable) -> list[str]:
 def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
     table.only(
         "message_bytes_max", "header_bytes_max", "dedup_horizon_days", "dedup_slack_days",
-        "contexts", "retention_days", "partitions", "elsewhere",
+        "query_expiry_s", "contexts", "retention_days", "partitions", "elsewhere",
     )  # fmt: skip
     horizon_days = table.integer("dedup_horizon_days", 1, _DAYS_MAX)
     retention = table.table("retention_days")
@@ -143,6 +143,7 @@ def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
         header_bytes_max=table.integer("header_bytes_max", 1024, _BYTES_MAX),
         dedup_horizon_ms=horizon_days * _DAY_MS,
         dedup_slack_ms=table.integer("dedup_slack_days", 1, _DAYS_MAX) * _DAY_MS,
+        query_expiry_ms=table.integer("query_expiry_s", 1, _DAYS_MAX) * 1000,
         retention_ms=MappingProxyType({name: value * _DAY_MS for name, value in days.items()}),
         audit_partitions=partitions.integer("audit", 1, _PARTITIONS_MAX),
         file_positions_partitions=partitions.integer("file_positions", 1, _PARTITIONS_MAX),

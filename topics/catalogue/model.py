@@ -38,6 +38,7 @@ NounKind = Literal["history", "register"]
 Purpose = Literal[
     "inbound",
     "accepted",
+    "requests",
     "outbound",
     "rejected",
     "log",
@@ -163,6 +164,7 @@ class Sizing:
     header_bytes_max: int
     dedup_horizon_ms: int
     dedup_slack_ms: int
+    query_expiry_ms: int
     retention_ms: Mapping[str, int]
     audit_partitions: int
     file_positions_partitions: int
@@ -220,6 +222,11 @@ class Catalogue:
     def dedup_slack_ms(self) -> int:
         """How much longer its mark is kept, against clocks that differ."""
         return self.sizing.dedup_slack_ms
+
+    @property
+    def query_expiry_ms(self) -> int:
+        """How long after its append time a query is answered, unless it says so itself."""
+        return self.sizing.query_expiry_ms
 
     def topics(self) -> tuple[TopicSpec, ...]:
         """Give every topic of cimstream, in order of name."""

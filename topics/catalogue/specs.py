@@ -33,7 +33,8 @@ _KEPT_FOR_EVER: Final = {"cleanup.policy": "compact"}
 _GATEWAYS: Final = frozenset({"gateway", "connector"})
 _INTAKE: Final = frozenset({"intake"})
 _REGISTERS: Final = frozenset({"registers"})
-_ANSWERING: Final = frozenset({"intake", "registers", "responder"})
+_RESPONDER: Final = "responder"
+_ANSWERING: Final = frozenset({"intake", "registers", _RESPONDER})
 
 
 def topic_specs(
@@ -44,9 +45,9 @@ def topic_specs(
 ) -> tuple[TopicSpec, ...]:
     """Give every topic, in order of name.
 
-    Production has the four standing topics and the changelogs of intake and of the registers for
-    each interface, and the log of each noun, planned ones too: who subscribes today need not
-    come back. Parallel contexts have a single partition each, and only where an interface
+    Production has the four standing topics, the queries and the changelogs of intake, registers and
+    responder for each interface, and the log of each noun, planned ones too: who subscribes today
+    need not come back. Parallel contexts have a single partition each, and only where an interface
     has something live to say.
     """
     specs: list[TopicSpec] = []
@@ -54,6 +55,7 @@ def topic_specs(
         specs += _standing(interface, _sized(interface, sizing))
         specs += _intake_changelogs(interface, sizing)
         specs += _register_changelogs(interface, sizing)
+        specs += _queries(interface, _sized(interface, sizing))
     for noun in nouns.values():
         specs += _noun_topics(noun, sizing)
     for context in contexts:
@@ -120,6 +122,22 @@ def _register_changelogs(interface: Interface, sizing: Sizing) -> Iterator[Topic
         "counters": _KEPT_FOR_EVER,
     }
     yield from _changelogs("registers", interface, stores, partitions, sizing)
+
+
+def _queries(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
+    """The queries about the nouns at home here, and which of them were answered."""
+    # Spread by identity as on inbound, of which they are a part: as many partitions.
+    partitions = interface.partitions["inbound"]
+    yield TopicSpec(
+        name=naming.requests(interface.id),
+        purpose="requests",
+        partitions=partitions,
+        config=_kept(sizing.retention_ms["requests"], _behind_intake(sizing)),
+        writers=_INTAKE,
+        interface=interface.id,
+    )
+    stores = {"answered": _forgetting(sizing), "counters": _KEPT_FOR_EVER}
+    yield from _changelogs(_RESPONDER, interface, stores, partitions, sizing)
 
 
 def _forgetting(sizing: Sizing) -> Mapping[str, str]:

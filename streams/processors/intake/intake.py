@@ -5,6 +5,7 @@ Lives here: the order of state-dependent decisions for one inbound record.
     refused?  -> rejected (and a FAILED reply where the pattern has one)
     elsewhere -> forwarded to the partition its identity belongs to
     register? -> accepted, for the registers of its home to apply
+    query?    -> requests, for a responder to answer; a repeat too, which gets the first reply
     repeat?   -> no effect; the first reply again
     conflict? -> rejected, the first message stands
     else      -> events, rejections of single bad objects, reply, mark
@@ -23,7 +24,7 @@ from functools import lru_cache
 from typing import Final
 
 from schemas.envelope import Header
-from schemas.errors import Problem
+from schemas.errors import MessageError, Problem
 from schemas.xml import XmlLimits
 from streams.engine.processor import COUNTERS, Context, Horizon, StoreSpec
 from streams.engine.record import Output, Record
@@ -39,6 +40,7 @@ from streams.processors.outputs import (
     reply_output,
     rest_problem,
 )
+from streams.processors.queries import expiry_ms, query
 from streams.processors.understand import Refused, Understanding, Understood
 from topics import Catalogue, naming
 from topics.partitioning import murmur2_partition
@@ -96,16 +98,25 @@ class Intake:
         self._count(context, "received", record, prepared.header)
         if any(item.misspelt for item in prepared.items):
             self._count(context, "misspelt", record, prepared.header)
-        if prepared.noun.kind == "register":
+        if prepared.noun.kind == "register" and not prepared.asks:
             self._pass_on(record, prepared, context)
+            return
+        if prepared.asks and not prepared.header.message_id:
+            # By its content it would be a repeat, and get the answer of days ago.
+            self._ask(record, prepared, context)
             return
         key = prepared.identity.store_key
         mark = self._deduplication.recall(record, key, context)
-        if mark is None:
+        if mark is None and prepared.asks:
+            if self._ask(record, prepared, context):
+                self._deduplication.remember(record, key, b"", context)
+        elif mark is None:
             self._accept(record, prepared, key, context)
         elif (problem := self._deduplication.conflict(record, mark, context)) is None:
             self._count(context, "duplicates", record, prepared.header)
-            if mark.reply:
+            if prepared.asks:
+                self._ask(record, prepared, context)
+            elif mark.reply:
                 self._reply(record, prepared.header, mark.reply, context)
         else:
             self._refuse(record, Refused((problem,), prepared.header, prepared.pattern), context)
@@ -145,7 +156,7 @@ class Intake:
         return True
 
     def _inbound_key(self, message: Understood) -> bytes:
-        if message.noun.kind == "register" and message.header.verb != "get":
+        if message.noun.kind == "register" and not message.asks:
             return message.noun.name.encode()
         return message.identity.key
 
@@ -157,6 +168,16 @@ class Intake:
             self._refuse_objects(record, message, context)
         else:
             context.emit(accepted(record, message))
+
+    def _ask(self, record: Record, message: Understood, context: Context) -> bool:
+        """To whoever answers queries; False where it says of its expiry what nobody can read."""
+        try:
+            until_ms = expiry_ms(message.header, record, self._catalogue.query_expiry_ms)
+        except MessageError as error:
+            self._refuse(record, Refused(error.problems, message.header, message.pattern), context)
+            return False
+        context.emit(query(record, message, self._interfaces[record.topic], until_ms))
+        return True
 
     def _accept(self, record: Record, message: Understood, key: bytes, context: Context) -> None:
         header = message.header

@@ -1,7 +1,7 @@
 """The exchange on Kafka: see `connectors.exchange`.
 
-Lives here: the producer's reports and the replies of all outbound topics, brought into one event
-loop. Must not live here: HTTP, XML.
+Lives here: the producer's reports, the queries, and the replies of all outbound topics, brought
+into one event loop. Must not live here: HTTP, XML.
 
 Invariant: a place is given only for a message that all replicas have; every reply that is
 committed after `start` passes through `Replies`.
@@ -26,9 +26,10 @@ from streams.runtime.audit import audit_record
 from streams.runtime.gateway.recall import Recall
 from streams.runtime.gateway.replies import Fate, Replies
 from streams.runtime.logs import log
-from streams.runtime.reading import TopicReader
+from streams.runtime.reading import Range, TopicReader
 from streams.runtime.sending import Delivery, LoopSender
-from topics import Catalogue
+from topics import Catalogue, naming
+from topics.catalogue.model import Purpose
 
 # How often reports are fetched while there are messages without one.
 _SERVE_S: Final = 0.001
@@ -55,6 +56,7 @@ class KafkaExchange:
         self._timeout_s = timeout_s
         self._count = count
         self._replies = Replies()
+        self._queries = frozenset(map(naming.requests, catalogue.interfaces))
         self._offered = asyncio.Event()
         self._stopped = Event()
         self._following = Event()
@@ -77,7 +79,7 @@ class KafkaExchange:
             OperatorError: broker_unreachable.
         """
         self._loop = asyncio.get_running_loop()
-        starts = await asyncio.to_thread(self._ends)
+        starts = await asyncio.to_thread(self._starts)
         self._serving = asyncio.create_task(self._serve())
         self._thread = Thread(target=self._follow, args=(starts,), name="replies", daemon=True)
         self._thread.start()
@@ -107,7 +109,11 @@ class KafkaExchange:
 
     async def reply(self, place: Place, within_s: float) -> bytes | None:
         """See the port."""
-        return await self._replies.wait(place, within_s)
+        reply = await self._replies.wait(place, within_s)
+        if reply is None and self._replies.referred(place):
+            with suppress(UnavailableError):  # whoever asks again finds it
+                return (await self.recall(place)).reply
+        return reply
 
     async def recall(self, place: Place) -> Recalled:
         """See the port."""
@@ -135,11 +141,18 @@ class KafkaExchange:
         else:
             log("gateway", logging.ERROR, "audit record lost", about=about, **details)
 
-    def _ends(self) -> dict[TopicPartition, int]:
-        wanted = [spec.name for spec in self._catalogue.topics() if spec.purpose == "outbound"]
+    def _starts(self) -> dict[TopicPartition, int]:
+        """Replies from now on, and the queries that may still be answered."""
         there = self._reader.topics()
-        partitions = [at for name in wanted for at in there.get(name, ())]
-        return {at: span.end for at, span in self._reader.bounds(partitions).items()}
+
+        def bounds(purpose: Purpose) -> Mapping[TopicPartition, Range]:
+            names = [spec.name for spec in self._catalogue.topics() if spec.purpose == purpose]
+            return self._reader.bounds(at for name in names for at in there.get(name, ()))
+
+        starts = {at: span.end for at, span in bounds("outbound").items()}
+        since_ms = time.time_ns() // 1_000_000 - self._catalogue.query_expiry_ms
+        open_ = self._reader.starts_at(bounds("requests"), since_ms)
+        return starts | {at: span.start for at, span in open_.items()}
 
     async def _serve(self) -> None:
         while True:
@@ -161,7 +174,10 @@ class KafkaExchange:
         self._reader.close()
 
     def _arrived(self, record: Record) -> None:
-        self._count(self._replies.arrived(record))
+        if record.topic in self._queries:
+            self._replies.heard(record)
+        else:
+            self._count(self._replies.arrived(record))
 
     def _reported(
         self, asked: Asked | None, reported: asyncio.Future[Place], delivery: Delivery

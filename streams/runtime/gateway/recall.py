@@ -28,7 +28,7 @@ from schemas.envelope.namespaces import KIND_OF_VERB
 from streams.engine.errors import TransientError
 from streams.engine.kafka import KafkaSettings, RecordReader
 from streams.engine.record import Record, TopicPartition
-from streams.runtime.gateway.replies import answers
+from streams.runtime.gateway.replies import answers, same_as
 from streams.runtime.reading import Range, TopicReader
 from topics import Catalogue
 from topics.errors import OperatorError
@@ -65,7 +65,7 @@ class Recall:
             source = header.source or UNKNOWN_SOURCE
             if asked is None:
                 return Recalled(source, None, None)
-            return Recalled(source, asked, seen or self._search(place, asked, record.timestamp_ms))
+            return Recalled(source, asked, seen or self._reply(place, asked, record.timestamp_ms))
         except (TransientError, OperatorError) as error:
             raise UnavailableError("Kafka does not answer") from error
 
@@ -87,7 +87,15 @@ class Recall:
             raise CallUnknownError
         return record
 
-    def _search(self, place: Place, asked: Asked, since_ms: int) -> bytes | None:
+    def _reply(self, place: Place, asked: Asked, since_ms: int) -> bytes | None:
+        """What was answered; of a repeat, what was answered to the sending that it repeats."""
+        found = self._search(place, asked, since_ms)
+        first = None if found is None else same_as(found)
+        if first is not None:
+            found = self._search(first, asked, self._request(first).timestamp_ms)
+        return None if found is None else found.value
+
+    def _search(self, place: Place, asked: Asked, since_ms: int) -> Record | None:
         at = TopicPartition(asked.topic, asked.partition)
         whole = self._reader.bounds([at])
         start = self._searched.pop(place, None)
@@ -97,7 +105,7 @@ class Recall:
         for record in self._reader.records({at: Range(start, whole[at].end)}):
             if answers(record, place, asked, since_ms):
                 self._note(place, record.offset)  # it is found there again
-                return record.value
+                return record
             if time.monotonic() > deadline:
                 self._note(place, record.offset + 1)
                 return None

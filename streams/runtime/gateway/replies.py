@@ -1,7 +1,7 @@
 """Which reply belongs to which call, as far as this process remembers.
 
-Lives here: who waits for what, and the replies and calls of late. Must not live here: Kafka, and
-what is older (`recall`).
+Lives here: who waits for what, the replies and calls of late, which queries others asked. Must not
+live here: Kafka, and what is older (`recall`).
 
 Invariant: a reply that arrives while its call is open or remembered is never lost to it: whoever
 waits gets it, and whoever asks afterwards finds it or is told to look into the log.
@@ -17,7 +17,7 @@ from typing import Final
 
 from connectors.exchange import Asked, Place, Reference
 from streams.engine.record import Record
-from topics.replies import ANSWERS
+from topics.replies import ANSWERS, SAME_AS
 
 # A reply has about 1 KB, so this is some ten thousand of them.
 KEPT_BYTES_MAX: Final = 64 * 1024 * 1024
@@ -31,6 +31,7 @@ class Fate(StrEnum):
     WAITED = "waited"  # somebody was waiting for it
     LATE = "late"  # asked here; nobody waits any more, or nobody wanted to
     OTHER = "other"  # not asked here: of another process, another way in, or before a restart
+    UNKNOWN = "unknown"  # names no call that anybody is known to have made
 
 
 @dataclass(slots=True)
@@ -61,6 +62,8 @@ class Replies:
         self._named: dict[Reference, list[Place]] = {}
         self._kept: OrderedDict[Place, bytes] = OrderedDict()
         self._kept_bytes = 0
+        self._referred: OrderedDict[Place, None] = OrderedDict()
+        self._elsewhere: OrderedDict[Reference, None] = OrderedDict()
         self._unclaimed = False
         self._closing = False
 
@@ -69,16 +72,21 @@ class Replies:
         call = self._calls[place] = _Open(asked)
         for reference in asked.references:
             self._named.setdefault(reference, []).append(place)
-        call.answered = place in self._kept
+        call.answered = place in self._kept or place in self._referred
         while len(self._calls) > self._calls_max and self._forget_one():
             pass
 
     def arrived(self, record: Record) -> Fate:
         """A reply came: give it to whoever waits, keep it for whoever asks."""
-        name, value = named_by(record), record.value or b""
-        fate = Fate.OTHER
+        name, first = named_by(record), same_as(record)
+        # One that was given before: who waits looks into the log where it is not remembered.
+        value = record.value or b"" if first is None else self._kept.get(first)
+        fate = Fate.OTHER if self._asked_elsewhere(name) else Fate.UNKNOWN
         for place in self._places(name):
-            self._keep(place, value)
+            if value is None:
+                self._refer(place)
+            else:
+                self._keep(place, value)
             call = self._calls.get(place)
             if call is None:
                 continue
@@ -86,18 +94,28 @@ class Replies:
             if call.waiting is not None and not call.waiting.done():
                 call.waiting.set_result(value)
                 fate = Fate.WAITED
-            elif fate is Fate.OTHER:
+            elif fate is not Fate.WAITED:
                 fate = Fate.LATE
-        if fate is Fate.OTHER and isinstance(name, Reference):
+        if isinstance(name, Reference) and fate not in (Fate.WAITED, Fate.LATE):
             # Its call may be about to be told of here; by its name alone it cannot be kept.
             self._unclaimed = True
         return fate
+
+    def heard(self, query: Record) -> None:
+        """Somebody asked this, here or elsewhere, lately or before a restart."""
+        said = {name: value.decode(errors="replace") for name, value in query.headers}
+        source, noun = said.get("ce_source", ""), said.get("ce_noun", "")
+        for one in (said.get("ce_correlationid", ""), said.get("ce_id", "")):
+            if one:
+                self._elsewhere[Reference(source, noun, one)] = None
+        while len(self._elsewhere) > self._calls_max:
+            self._elsewhere.popitem(last=False)
 
     async def wait(self, place: Place, within_s: float) -> bytes | None:
         """The reply to a call that was `asked`; None if it does not come in time."""
         call = self._calls.get(place)
         found = self._kept.get(place)
-        if call is None or found is not None or self._closing:
+        if call is None or found is not None or call.answered or self._closing:
             return found
         call.waiting = asyncio.get_running_loop().create_future()
         try:
@@ -117,6 +135,11 @@ class Replies:
         elsewhere = reply is None and (call.answered or self._unclaimed)
         return Known(call.asked, reply, elsewhere)
 
+    def referred(self, place: Place) -> bool:
+        """Whether the call has a reply in the log that is not remembered here."""
+        call = self._calls.get(place)
+        return call is not None and call.answered and place not in self._kept
+
     def kept(self, place: Place) -> bytes | None:
         """The reply to whatever call lies there, if it came by here lately."""
         return self._kept.get(place)
@@ -127,6 +150,10 @@ class Replies:
         for call in self._calls.values():
             if call.waiting is not None and not call.waiting.done():
                 call.waiting.set_result(None)
+
+    def _asked_elsewhere(self, name: Place | Reference | None) -> bool:
+        """A place was given by whoever took the call in; a name may be anybody's invention."""
+        return isinstance(name, Place) or (name is not None and name in self._elsewhere)
 
     def _places(self, name: Place | Reference | None) -> tuple[Place, ...]:
         if isinstance(name, Reference):
@@ -139,6 +166,11 @@ class Replies:
         while self._kept_bytes > self._kept_bytes_max and len(self._kept) > 1:
             _, gone = self._kept.popitem(last=False)
             self._kept_bytes -= len(gone)
+
+    def _refer(self, place: Place) -> None:
+        self._referred[place] = None
+        if len(self._referred) > self._calls_max:
+            self._referred.popitem(last=False)
 
     def _forget_one(self) -> bool:
         """Forget the oldest call that nobody waits for; False if there is none among the oldest."""
@@ -170,6 +202,11 @@ def named_by(record: Record) -> Place | Reference | None:
     if not correlation_id:
         return None
     return Reference(headers.get("ce_destination", ""), headers.get("ce_noun", ""), correlation_id)
+
+
+def same_as(record: Record) -> Place | None:
+    """Of what stands in place of a reply: the call whose reply is meant."""
+    return Place.parse(dict(record.headers).get(SAME_AS, b"").decode(errors="replace"))
 
 
 def answers(record: Record, place: Place, asked: Asked, since_ms: int) -> bool:

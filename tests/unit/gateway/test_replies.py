@@ -9,7 +9,7 @@ import pytest
 from connectors.exchange import Asked, Place
 from streams.engine.record import Record
 from streams.runtime.gateway.replies import Fate, Replies, answers
-from topics.replies import ANSWERS
+from topics.replies import ANSWERS, SAME_AS
 
 PLACE, LATER = Place("cim.i7.inbound", 0, 1), Place("cim.i7.inbound", 0, 2)
 
@@ -64,6 +64,7 @@ def test_a_late_reply_is_told_apart_from_one_that_nobody_here_asked_for() -> Non
     assert waited(replies, PLACE)[0] is None
     assert replies.arrived(answer(PLACE)) is Fate.LATE
     assert replies.arrived(answer(LATER)) is Fate.OTHER
+    assert replies.arrived(reply({"ce_correlationid": "m-9"})) is Fate.UNKNOWN
     known = replies.known(PLACE)
     assert known is not None
     assert known.reply == b"r"
@@ -90,7 +91,7 @@ def test_a_foreign_reply_is_known_by_correlation_id_or_message_id(convention: st
 def test_what_answers_something_else_is_given_to_nobody(said: dict[str, str]) -> None:
     replies = Replies()
     replies.asked(PLACE, asked("m-1"))
-    assert waited(replies, PLACE, reply(said)) == (None, [Fate.OTHER])
+    assert waited(replies, PLACE, reply(said)) == (None, [Fate.UNKNOWN])
     assert not answers(reply(said), PLACE, asked("m-1"), 0)
 
 
@@ -141,3 +142,64 @@ def test_at_the_end_who_waits_is_let_go_and_nobody_waits_any_more() -> None:
         return [await task, await replies.wait(PLACE, 60)]
 
     assert asyncio.run(wait()) == [None, None]
+
+
+def asking(message_id: str, correlation_id: str = "") -> Record:
+    said = {"ce_source": "HES-1", "ce_noun": "MeterReadings", "ce_id": message_id}
+    if correlation_id:
+        said["ce_correlationid"] = correlation_id
+    headers = tuple((name, text.encode()) for name, text in said.items())
+    return Record("cim.i7.requests", 0, 0, 1, b"k", b"q", headers)
+
+
+@pytest.mark.parametrize("convention", ["C-1", "m-1"])
+def test_after_a_restart_a_late_reply_is_told_apart_from_one_that_nobody_asked_for(
+    convention: str,
+) -> None:
+    replies = Replies()
+    replies.heard(asking("m-1", "C-1"))
+    assert replies.arrived(reply({"ce_correlationid": convention})) is Fate.OTHER
+    assert replies.arrived(reply({"ce_correlationid": "m-2"})) is Fate.UNKNOWN
+    foreign = {"ce_correlationid": convention, "ce_destination": "HES-2"}
+    assert replies.arrived(reply(foreign)) is Fate.UNKNOWN
+
+
+def test_of_what_others_asked_the_oldest_is_forgotten() -> None:
+    replies = Replies(calls_max=2)
+    for number in range(3):
+        replies.heard(asking(f"m-{number}"))
+    fates = [replies.arrived(reply({"ce_correlationid": f"m-{n}"})) for n in range(3)]
+    assert fates == [Fate.UNKNOWN, Fate.OTHER, Fate.OTHER]
+
+
+def repeated(place: Place, first: Place) -> Record:
+    return reply({ANSWERS: str(place), SAME_AS: str(first)}, b"")
+
+
+def test_who_repeats_a_call_gets_the_reply_to_the_first_sending() -> None:
+    replies = Replies()
+    replies.asked(PLACE, asked())
+    replies.asked(LATER, asked())
+    got, fates = waited(replies, LATER, answer(PLACE, b"first"), repeated(LATER, PLACE))
+    assert got == b"first"
+    assert fates == [Fate.LATE, Fate.WAITED]
+    assert not replies.referred(LATER)
+
+
+def test_who_repeats_a_call_from_before_is_sent_to_the_log_without_waiting_on() -> None:
+    replies = Replies()
+    replies.asked(LATER, asked())
+    got, fates = waited(replies, LATER, repeated(LATER, PLACE))
+    assert (got, fates) == (None, [Fate.WAITED])
+    assert replies.referred(LATER)
+    known = replies.known(LATER)
+    assert known is not None
+    assert known.elsewhere
+
+
+def test_where_a_reply_is_may_be_told_before_its_call_is_told_of() -> None:
+    replies = Replies()
+    replies.arrived(repeated(LATER, PLACE))
+    replies.asked(LATER, asked())
+    assert waited(replies, LATER)[0] is None
+    assert replies.referred(LATER)

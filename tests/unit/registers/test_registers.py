@@ -253,7 +253,7 @@ def test_a_control_that_was_executed_is_over_and_a_study_is_not() -> None:
 def test_every_verb_that_a_register_takes_has_a_transition() -> None:
     for noun in CATALOGUE.nouns.values():
         if noun.kind == "register" and noun.profile is not None:
-            for verb in noun.verbs:
+            for verb in noun.verbs - {"get"}:
                 transition(verb, control=noun.control)
 
 

@@ -58,10 +58,11 @@ def test_a_request_about_a_control_is_never_redriven(verb: str) -> None:
 
 
 def test_a_query_about_controls_and_the_report_of_one_are_no_controls() -> None:
-    for verb in ("get", "executed", "created"):
-        data = request(verb, "EndDeviceControls").replace(
-            b"RequestMessage", b"EventMessage" if verb != "get" else b"RequestMessage"
-        )
+    expiry = b"<Property><Name>Expiry</Name><Value>soon</Value></Property></Header>"
+    query = request("get", "EndDeviceControls").replace(b"</Header>", expiry)
+    assert why_not(rejection(query), CATALOGUE, "I7") is None
+    for verb in ("executed", "created"):
+        data = request(verb, "EndDeviceControls").replace(b"RequestMessage", b"EventMessage")
         assert why_not(rejection(data), CATALOGUE, "I7") is None
 
 

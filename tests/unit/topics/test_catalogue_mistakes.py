@@ -95,21 +95,21 @@ MISTAKES = {
                   "two homes, I7 and I9"),
     "unknown sender": (I7, "I8 = [", "I88 = [", "noun.EndDeviceControls.senders.I88",
                        "no such interface"),
-    "unknown verb": (I7, 'verbs = ["created", "create"]', 'verbs = ["created", "observe"]',
+    "unknown verb": (I7, 'verbs = ["created", "create", "get"]', 'verbs = ["created", "observe"]',
                      "noun.EndDeviceEvents.verbs", "'observe' is not known"),
     "verb that the noun has not": (
-        I7, 'I7 = ["created", "create"]', 'I7 = ["created", "create", "delete"]',
+        I7, 'I7 = ["created", "create", "get"]', 'I7 = ["created", "create", "delete"]',
         "noun.EndDeviceEvents.senders.I7", "'delete' is not known",
     ),
     "verb that nobody sends": (
-        I7, 'I7 = ["created", "create"]', 'I7 = ["created"]', "noun.EndDeviceEvents.senders",
-        "may send it with create",
+        I7, 'I7 = ["created", "create", "get"]', 'I7 = ["created", "get"]',
+        "noun.EndDeviceEvents.senders", "may send it with create",
     ),
     "verb now and later": (
-        I7, 'planned_verbs = ["get"]', 'planned_verbs = ["create"]',
-        "noun.MeterReadings.planned_verbs", "both lists",
+        I7, 'planned_verbs = ["reply"]', 'planned_verbs = ["create"]',
+        "noun.EndDeviceControls.planned_verbs", "both lists",
     ),
-    "verb twice": (I7, 'verbs = ["created", "create"]', 'verbs = ["created", "created"]',
+    "verb twice": (I7, 'verbs = ["created", "create", "get"]', 'verbs = ["created", "created"]',
                    "noun.EndDeviceEvents.verbs", "twice"),
     "neither history nor register": (
         I7, 'kind = "history"', 'kind = "diary"', "noun.MeterReadings.kind", "'diary'",
