@@ -32,7 +32,7 @@ from starlette.responses import Response as Sent
 
 from connectors.access import Gatekeeper, Pace, Principal
 from connectors.exchange import Call, Exchange, UnavailableError
-from schemas.errors import MessageError, Problem
+from schemas.errors import CODES, MessageError, Problem
 from topics import Catalogue
 
 Observe = Callable[[str, str, float], None]
@@ -53,6 +53,11 @@ STATUS_OF: Final[Mapping[str, int]] = {
 """HTTP status by stable code of schemas/errors.toml."""
 HTTP_PROBLEMS: Final[Mapping[str, Mapping[str, Any]]] = _TABLE["problem"]
 """Codes that only HTTP has: status, what, fix."""
+PROBLEMS: Final[Mapping[str, Mapping[str, Any]]] = {
+    code: {"status": status, "what": CODES[code].what, "fix": CODES[code].fix}
+    for code, status in STATUS_OF.items()
+} | dict(HTTP_PROBLEMS)
+"""Whatever a door can refuse a request with: those, and the codes of messages."""
 
 _SECURITY: Final = frozenset({*_TABLE["status"]["401"], "source_mismatch", "not_authorised"})
 _TRACEPARENT: Final = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
@@ -65,7 +70,7 @@ _LOGGER: Final = logging.getLogger("cimstream.http")
 
 
 class RequestError(Exception):
-    """The HTTP request is at fault, or cannot be worked on now; `code` is in `HTTP_PROBLEMS`."""
+    """The HTTP request is at fault, or cannot be worked on now; `code` is in `PROBLEMS`."""
 
     def __init__(self, code: str, detail: str = "", headers: Mapping[str, str] | None = None):
         super().__init__(code)

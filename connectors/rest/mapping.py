@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from connectors.exchange import Call, Place
 from connectors.http import (
-    HTTP_PROBLEMS,
+    PROBLEMS,
     RETRY_S,
     STATUS_OF,
     Body,
@@ -194,7 +194,7 @@ def refused(error: MessageError, where: str, instance: str, retry_s: int = RETRY
 
 def failed(error: RequestError, where: str, instance: str) -> Response:
     """The problem of a request that HTTP's own rules refuse."""
-    known = HTTP_PROBLEMS[error.code]
+    known = PROBLEMS[error.code]
     said = {"what": known["what"], "fix": known["fix"]}
     headers = dict(error.headers)
     if known["status"] == 503:

@@ -24,7 +24,7 @@ from xml.sax.saxutils import escape, quoteattr
 from lxml import etree
 
 from connectors.exchange import Call, Place
-from connectors.http import HTTP_PROBLEMS, STATUS_OF, RequestError, Response
+from connectors.http import PROBLEMS, STATUS_OF, RequestError, Response
 from connectors.soap.carried import Carried, put_in, put_in_fault
 from connectors.soap.envelope import Addressing, SoapError, relating, write_envelope
 from connectors.soap.namespaces import ACTIONS, SOAP_12, WSSE, WSU, Version
@@ -161,8 +161,8 @@ def _errors(error: MessageError | RequestError) -> tuple[tuple[ReplyError, ...],
     if isinstance(error, SoapError):
         known, status = SOAP_PROBLEMS[error.code], 400
     else:
-        known = HTTP_PROBLEMS[error.code]
-        status = int(HTTP_PROBLEMS[error.code]["status"])
+        known = PROBLEMS[error.code]
+        status = int(known["status"])
     said = f"{error.code}: {known['what']}"
     details = (
         f"{said} ({error.detail}). {known['fix']}" if error.detail else f"{said}. {known['fix']}"

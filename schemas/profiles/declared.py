@@ -233,11 +233,6 @@ class DeclaredProfile:
         return self._xsd.known
 
     @property
-    def object(self) -> str:
-        """The name of its objects' elements."""
-        return self._declaration.object
-
-    @property
     def single(self) -> bool:
         """Whether a payload is itself the one object."""
         return self._whole
