@@ -16,6 +16,8 @@ PRODUCTION: Final = "PRODUCTION"
 AUDIT: Final = "cim.audit"
 FILE_POSITIONS: Final = "cim.files.positions"
 REPLAY_RUNS: Final = "cim.replay.runs.changelog"
+RULES_GATHERED: Final = "cim.rules.gathered"
+RULES_FAILED: Final = "cim.rules.failed"
 
 # Before a capital that follows a small letter or digit (MeterReadings), and before the last capital
 # of a run that a small letter follows (DERGroups): the places where a new word begins.

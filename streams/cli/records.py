@@ -167,7 +167,7 @@ class Describer:
         text = (record.key or b"").decode("utf-8", "replace")
         if self._purpose(record) == "changelog" and not text.isprintable():
             return (record.key or b"").hex()
-        is_log = self._purpose(record) in ("log", "current", "")
+        is_log = self._purpose(record) in ("log", "current", "gathered", "failed", "")
         return mask_key(text) if is_log and not self._view.unmask else text
 
     def line(self, record: Record) -> str:

@@ -41,10 +41,11 @@ from streams.engine.record import Headers, Output, Record
 from streams.processors.provenance import inbound_headers
 from streams.processors.understand import Understood
 from topics import Catalogue, naming
+from topics.chains import CHAIN
 from topics.rejection import REDRIVEN_FROM, UNKNOWN_SOURCE, rejection_headers
 from topics.replies import ANSWERS
 
-KEPT: Final = ("traceparent", REDRIVEN_FROM)
+KEPT: Final = ("traceparent", REDRIVEN_FROM, CHAIN)
 """Headers that are none of CloudEvents and go with a message from topic to topic."""
 # How much of a refused oversize is kept (DESIGN: digest, size and the first 64 KiB).
 OVERSIZE_HEAD_BYTES: Final = 64 * 1024
@@ -71,6 +72,7 @@ def events(
         *_optional("ce_correlationid", header.correlation_id),
         *_optional("ce_revision", header.revision),
         ("traceparent", traceparent(record, identity.key)),
+        *((name, value) for name, value in record.headers if name == CHAIN),
     )
     kinds: dict[tuple[str, str], tuple[str, bytes, Headers]] = {}
     for index, item in enumerate(items):

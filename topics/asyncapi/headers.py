@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from topics.catalogue import VERBS
+from topics.chains import CHAIN
 from topics.queries import EXPIRY
 from topics.rejection import REDRIVEN_FROM, UNKNOWN_SOURCE
 from topics.replies import ANSWERS, SAME_AS
@@ -44,6 +45,7 @@ _SAID: Final[Mapping[str, str]] = {
     EXPIRY: "From then on nobody waits for an answer any more.",
     "cimstream_reroutedfrom": "Where the record lay before it was forwarded to its partition.",
     REDRIVEN_FROM: "Where the message lay in rejected before it entered again.",
+    CHAIN: "Which events and rules led to it, the oldest first: place>rule@version, …",
     "cimstream_replayid": "Which replay wrote it.",
     "cimstream_inbound": "Where it lies on inbound: topic/partition@offset.",
     "cimstream_inboundtime": "Append time on inbound, milliseconds since 1970 UTC.",
@@ -73,7 +75,7 @@ _WHY: Final = tuple(
     for name in _SAID
     if name.startswith("__connect.errors.") and not name.endswith(("partition", "offset"))
 ) + tuple(f"cimstream_{part}" for part in ("code", "iec_code", "what", "why", "fix", "where"))
-_CARRIED: Final = ("ce_correlationid", "ce_destination", "traceparent", REDRIVEN_FROM)
+_CARRIED: Final = ("ce_correlationid", "ce_destination", "traceparent", REDRIVEN_FROM, CHAIN)
 
 # By kind of record: what it always has, and what it has where there is something to say.
 _KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]]] = {
@@ -96,7 +98,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
     "event": (
         (AVRO,),
         (*_EVENT, *_ROUTING, "ce_messageid", "traceparent"),
-        ("ce_correlationid", "ce_revision", "cimstream_replayid"),
+        ("ce_correlationid", "ce_revision", CHAIN, "cimstream_replayid"),
     ),
     "reply": (
         (XML,),

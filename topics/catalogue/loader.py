@@ -133,7 +133,7 @@ def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
             " is settled by reading the first message back from inbound",
         )
     partitions = table.table("partitions")
-    partitions.only("audit", "file_positions")
+    partitions.only("audit", "file_positions", "rules")
     contexts = table.strings("contexts", empty=True)
     for context in contexts:
         if context != context.upper() or not context.isalpha() or context == "PRODUCTION":
@@ -147,6 +147,7 @@ def _general(table: Table) -> tuple[Sizing, tuple[str, ...]]:
         retention_ms=MappingProxyType({name: value * _DAY_MS for name, value in days.items()}),
         audit_partitions=partitions.integer("audit", 1, _PARTITIONS_MAX),
         file_positions_partitions=partitions.integer("file_positions", 1, _PARTITIONS_MAX),
+        rules_partitions=partitions.integer("rules", 1, _PARTITIONS_MAX),
     ), contexts
 
 

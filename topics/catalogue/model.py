@@ -46,6 +46,8 @@ Purpose = Literal[
     "changelog",
     "audit",
     "positions",
+    "gathered",
+    "failed",
 ]
 
 
@@ -168,6 +170,7 @@ class Sizing:
     retention_ms: Mapping[str, int]
     audit_partitions: int
     file_positions_partitions: int
+    rules_partitions: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,15 @@ _COMPACTED: Final = {
     "max.compaction.lag.ms": str(_DAY_MS),
 }
 
+# The longest window of a rule and the longest silence after it are a day each; one more, for clocks
+# that differ. What was gathered is read within seconds; as long as that is what a stop may last.
+_RULES_COUNT_DAYS: Final = 3
+
 _KEPT_FOR_EVER: Final = {"cleanup.policy": "compact"}
 
 _GATEWAYS: Final = frozenset({"gateway", "connector"})
+_ENTERING: Final = _GATEWAYS | {"rules"}
+_RULES: Final = frozenset({"rules"})
 _INTAKE: Final = frozenset({"intake"})
 _REGISTERS: Final = frozenset({"registers"})
 _RESPONDER: Final = "responder"
@@ -61,6 +67,7 @@ def topic_specs(
     for context in contexts:
         specs += _parallel(context, interfaces.values(), nouns.values(), sizing)
     specs += _shared(sizing)
+    specs += _of_rules(sizing)
     return tuple(sorted(specs, key=lambda spec: spec.name))
 
 
@@ -91,10 +98,10 @@ def _standing(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
     leaving = _behind_intake(sizing)
     # Connectors write to `rejected` what is too large for inbound.
     rows: tuple[tuple[Purpose, str, int, frozenset[str]], ...] = (
-        ("inbound", naming.inbound(interface.id), entering, _GATEWAYS),
+        ("inbound", naming.inbound(interface.id), entering, _ENTERING),
         ("accepted", naming.accepted(interface.id), leaving, _INTAKE),
         ("outbound", naming.outbound(interface.id), leaving, _ANSWERING),
-        ("rejected", naming.rejected(interface.id), leaving, _GATEWAYS | _INTAKE | _REGISTERS),
+        ("rejected", naming.rejected(interface.id), leaving, _ENTERING | _INTAKE | _REGISTERS),
     )
     for purpose, name, bytes_max, writers in rows:
         yield TopicSpec(
@@ -242,6 +249,29 @@ def _shared(sizing: Sizing) -> Iterator[TopicSpec]:
         config={"cleanup.policy": "compact", **_COMPACTED},
         writers=frozenset({"operator"}),
     )
+
+
+def _of_rules(sizing: Sizing) -> Iterator[TopicSpec]:
+    """What rules count, the state of its groups, and what they failed on."""
+    bytes_max = _behind_intake(sizing) + sizing.header_bytes_max
+    gathered_ms = _RULES_COUNT_DAYS * _DAY_MS
+    rows: tuple[tuple[Purpose, str, int, dict[str, str]], ...] = (
+        ("gathered", naming.RULES_GATHERED, sizing.rules_partitions, _kept(gathered_ms, bytes_max)),
+        ("failed", naming.RULES_FAILED, 1, _kept(sizing.retention_ms["rejected"], bytes_max)),
+        (
+            "changelog",
+            naming.changelog("rules", "windows"),
+            sizing.rules_partitions,
+            {
+                "cleanup.policy": "compact,delete",
+                "retention.ms": str(gathered_ms),
+                **_COMPACTED,
+                "max.message.bytes": str(bytes_max),
+            },
+        ),
+    )
+    for purpose, name, partitions, config in rows:
+        yield TopicSpec(name, purpose, partitions, config, writers=_RULES)
 
 
 def side_spec(spec: TopicSpec, replay_id: str) -> TopicSpec:

@@ -60,7 +60,7 @@ def tags(part: Any) -> set[str]:
 
 
 def in_scope(spec: TopicSpec) -> bool:
-    outside = spec.purpose in ("changelog", "audit", "positions")
+    outside = spec.purpose in ("changelog", "audit", "positions", "gathered", "failed")
     return spec.context == naming.PRODUCTION and not outside
 
 

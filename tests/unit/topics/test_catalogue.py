@@ -215,7 +215,7 @@ def test_parallel_contexts_exist_only_where_something_is_live(catalogue: Catalog
 def test_only_ways_in_may_write_inbound(catalogue: Catalogue) -> None:
     for spec in catalogue.topics():
         if spec.purpose == "inbound":
-            assert spec.writers == {"gateway", "connector"}
+            assert spec.writers == {"gateway", "connector", "rules"}
         else:
             assert spec.writers
 
