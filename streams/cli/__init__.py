@@ -27,6 +27,7 @@ from streams.cli import (
     model,
     replay,
     respond,
+    rules,
     run,
     send,
     state,
@@ -71,6 +72,7 @@ app.command()(tail.tail)
 app.command()(stats.stats)
 app.add_typer(dlq.app, name="dlq")
 app.command()(replay.replay)
+app.add_typer(rules.app)
 app.add_typer(state.app)
 app.add_typer(view.app)
 app.command()(codes.codes)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.options import Bootstrap, ConfigFile, target
+from streams.processors.rules import read_folder
 from streams.runtime.logs import configure
 from streams.runtime.process import EXIT_FENCED, EXIT_STATE_LOST, Orders
 from streams.runtime.responding import FOLDER, configured
@@ -53,9 +54,10 @@ def run(
 ) -> None:
     """Process what arrives: validate, deduplicate, route; exactly once, until stopped.
 
-    Starts a worker process per slot, one per source of the settings, and where views.follow is
-    set one that keeps the view up and those that answer queries (`cimstream respond`), and keeps
-    them running: one that ends is started again.
+    Starts a worker process per slot, one per source of the settings, where views.follow is set
+    one that keeps the view up and those that answer queries (`cimstream respond`), where
+    rules.folder is set one that evaluates rules, and keeps them running: one that ends is
+    started again.
     Run it a second time, here or elsewhere, and the two share the work (elsewhere give it
     slots of its own: --first-slot). SIGTERM or Ctrl-C ends it after the last commit.
 
@@ -83,6 +85,8 @@ def run(
         make_configured(settings, name, aim.catalogue).check()
     if settings.views.follow and settings.respond.processes:
         check_functions(settings, aim.catalogue)
+    if settings.rules.folder is not None:
+        read_folder(settings.rules.folder, aim.catalogue)
     servers = aim.kafka.bootstrap_servers
     admin = provision.connect(servers, settings.kafka.properties)
     check_topics(admin, aim.catalogue)
@@ -99,6 +103,7 @@ def _supervise(servers: str, settings: Settings) -> int:
     orders = [
         *(Orders(servers, settings, slot=slot.number) for slot in slots),
         *(Orders(servers, settings, source=name) for name in settings.sources),
+        *([Orders(servers, settings, rules=slots[0].number)] if settings.rules.folder else []),
     ]
     if settings.views.follow:
         orders.append(Orders(servers, settings, view=True))

@@ -92,6 +92,13 @@ COUNTS: Final[Mapping[str, Counter]] = {
         (*_MESSAGE, "code"),
         registry=REGISTRY,
     ),
+    "ruled": Counter(
+        "cimstream_rule_events",
+        "Events that a rule was about, by what became of them: fired, gathered (to its group), "
+        "quiet, late, own_effect, too_deep, failed",
+        ("rule", "outcome"),
+        registry=REGISTRY,
+    ),
 }
 COMMIT_SECONDS: Final = Histogram(
     "cimstream_commit_seconds",
@@ -135,6 +142,12 @@ STATE_SWEPT: Final = Counter(
 )
 PARTITIONS: Final = Gauge(
     "cimstream_assigned_partitions", "Input partitions this worker holds", registry=REGISTRY
+)
+RULES: Final = Gauge("cimstream_rules", "Rules in force", registry=REGISTRY)
+RULES_INVALID: Final = Gauge(
+    "cimstream_rules_folder_invalid",
+    "1 while the folder of rules has a mistake, and those read before are in force",
+    registry=REGISTRY,
 )
 GATEWAY_REQUESTS: Final = Counter(
     "cimstream_gateway_requests",

@@ -33,7 +33,10 @@ EXIT_FENCED: Final = 75  # EX_TEMPFAIL: its place belongs to somebody else now
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What the supervisor tells a process to be: slot, source, gateway, responder or the view."""
+    """What the supervisor tells a process to be.
+
+    A slot's worker, a source, a gateway, the view, a responder, or the rules of a slot.
+    """
 
     bootstrap: str
     settings: Settings
@@ -42,6 +45,7 @@ class Orders:
     gateway: int | None = None
     view: bool = False
     responder: int | None = None
+    rules: int | None = None
 
     @property
     def name(self) -> str:
@@ -52,6 +56,8 @@ class Orders:
             return "view"
         if self.responder is not None:
             return f"responder {self.responder}"
+        if self.rules is not None:
+            return f"rules {self.rules}"
         return f"source {self.source}" if self.slot is None else f"slot {self.slot}"
 
     def to_json(self) -> str:
@@ -65,6 +71,7 @@ class Orders:
                 "gateway": self.gateway,
                 "view": self.view,
                 "responder": self.responder,
+                "rules": self.rules,
             }
         )
 
@@ -106,6 +113,10 @@ def _obey(orders: Orders, stopping: Event) -> None:
         from streams.runtime.worker import run_worker  # noqa: PLC0415
 
         run_worker(orders.bootstrap, orders.settings, orders.slot, stopping, fail)
+    elif orders.rules is not None:
+        from streams.runtime.rules import run_rules  # noqa: PLC0415
+
+        run_rules(orders.bootstrap, orders.settings, orders.rules, stopping, fail)
     elif orders.source is not None:
         from streams.runtime.sources import run_configured  # noqa: PLC0415
 

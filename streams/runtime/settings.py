@@ -259,6 +259,21 @@ class Views(Section):
     )
 
 
+class Rules(Section):
+    """Events that make messages; `cimstream run` evaluates them beside its workers."""
+
+    folder: Path | None = Field(
+        default=None,
+        description="folder of the rules in force, one TOML file each; empty: no rules",
+    )
+    http_port: int = Field(
+        default=9570,
+        ge=0,
+        le=65_000,
+        description="/metrics and /health of the rules of slot 0; the next has the next, 0: a free one",
+    )
+
+
 class Source(BaseModel):
     """One source; its other keys are those of its connector (see connectors/<type>/README.md)."""
 
@@ -283,6 +298,7 @@ class Settings(BaseSettings):
     broker: Broker = Broker()
     views: Views = Views()
     respond: Respond = Respond()
+    rules: Rules = Rules()
     sources: Mapping[str, Source] = Field(
         default_factory=dict,
         description="name to source; the name is what its position is kept under",

@@ -2,7 +2,7 @@
 
 Lives here: the order of decisions for one event and one rule.
 
-    a replay's?           -> nothing
+    a replay's, too old?  -> nothing
     not of this rule?     -> nothing: another verb or interface, earlier than the rule, `when` false
     its own effect?       -> held: the rule acted in the chain that led here, or the chain is full
     a rule with a window? -> to the partition of its group, where it is counted
@@ -86,8 +86,10 @@ class RuleProcessor:
 
     name = NAME
 
-    def __init__(self, catalogue: Catalogue, rules: Rules) -> None:
+    def __init__(self, catalogue: Catalogue, rules: Rules, *, not_before_ms: int = 0) -> None:
+        """Events that the log took before `not_before_ms` (epoch ms UTC) are not evaluated."""
         self._catalogue = catalogue
+        self._not_before_ms = not_before_ms
         self._entered = {naming.inbound(i): i for i in catalogue.interfaces}
         self._logs = {
             naming.noun_log(noun.home, noun.name): noun.name for noun in catalogue.nouns.values()
@@ -147,7 +149,9 @@ class RuleProcessor:
 
     def _prepared(self, record: Record) -> Event | Counted | None:
         headers = dict(record.headers)
-        if record.value is None or REPLAY_ID in headers:
+        if record.value is None or record.timestamp_ms < self._not_before_ms:
+            return None
+        if REPLAY_ID in headers:
             return None
         if record.topic == naming.RULES_GATHERED:
             return self._counted(record, headers)
