@@ -17,6 +17,7 @@ import typer
 from rich import box
 from rich.table import Table
 
+from schemas.errors import MessageError
 from schemas.times import from_epoch_ms
 from streams.cli.lines import pipe_may_close, wide_console
 from streams.cli.masking import mask_xml
@@ -27,7 +28,6 @@ from streams.processors.rules import SHIPPED, Rules, read_folder
 from streams.processors.rules.files import files_of, mistakes
 from streams.processors.rules.rehearsal import Found, Rehearsal
 from streams.processors.rules.rule import Rule
-from streams.processors.understand import Refused
 from streams.runtime.reading import TopicReader
 from streams.runtime.settings import load_settings
 from topics import load_catalogue
@@ -202,17 +202,18 @@ def _found(
             fix=f"say --interface with one of {', '.join(aim.catalogue.interfaces)}",
             exit_code=EXIT_CONFIG,
         )
-    found = rehearsal.message(_read(message), interface or "", _now_ms())
-    if isinstance(found, Refused):
+    try:
+        yield from rehearsal.message(_read(message), interface or "", _now_ms())
+    except MessageError as error:
+        problem = error.problems[0]
         raise OperatorError(
             "message_refused",
-            what="intake would refuse the message, so nothing follows from it",
+            what="the message would be refused, so nothing follows from it",
             where=str(message),
-            why=str(found.problems[0]),
-            fix=found.problems[0].definition.fix,
+            why=str(problem),
+            fix=problem.definition.fix,
             exit_code=EXIT_FAILED,
-        )
-    yield from found
+        ) from error
 
 
 def _events(reader: TopicReader, logs: Iterable[str], since_ms: int) -> Iterator[Record]:

@@ -94,7 +94,7 @@ COUNTS: Final[Mapping[str, Counter]] = {
     ),
     "ruled": Counter(
         "cimstream_rule_events",
-        "Events that a rule was about, by what became of them: fired, gathered (to its group), "
+        "Events that a rule was about, by what became of them: fired, counted (in its group), "
         "quiet, late, own_effect, too_deep, failed",
         ("rule", "outcome"),
         registry=REGISTRY,

@@ -65,7 +65,8 @@ class Expression:
 
     def __init__(self, text: str, names: Mapping[str, Field], strict: cel.Env) -> None:
         self.text = text
-        self._names = names
+        # Those that occur in it: a few of hundreds, and only they are handed over.
+        self._names = {name: field for name, field in names.items() if name in text}
         if len(text) > TEXT_CHARS_MAX:
             raise ExpressionError(f"it has {len(text)} characters, the limit is {TEXT_CHARS_MAX}")
         try:
@@ -74,8 +75,8 @@ class Expression:
             raise ExpressionError(_said(error)) from error
         self._times = tuple(
             name
-            for name, field in names.items()
-            if field.type is Scalar.TIME and field.optional and name in text
+            for name, field in self._names.items()
+            if field.type is Scalar.TIME and field.optional
         )
         self._programs: dict[frozenset[str], cel.Expression] = {}
         self._program(frozenset())

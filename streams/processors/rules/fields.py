@@ -61,8 +61,10 @@ class Field:
 @cache
 def names_of(schema: str) -> Mapping[str, Field]:
     """The names that events of a schema have, e.g. `event.feeder.mRID`, with their types."""
-    definitions: dict[str, Any] = {}
-    return dict(_flat(newest(schema).raw, EVENT, definitions, optional=False))
+    record = newest(schema).raw
+    # Where an event came from is told by the names of its message.
+    fields = [field for field in record["fields"] if field["name"] != "provenance"]
+    return dict(_flat({**record, "fields": fields}, EVENT, {}, optional=False))
 
 
 def _flat(

@@ -8,17 +8,21 @@ rules that are in force from the beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from schemas.errors import Problem
-from streams.engine.processor import Buffer, Context
+from schemas.errors import MessageError, Problem
+from streams.engine.processor import Buffer, Context, Processor
 from streams.engine.record import Output, Record, TopicPartition
-from streams.processors.outputs import events
+from streams.processors.intake import Intake
+from streams.processors.registers import Registers
 from streams.processors.rules.files import Rules
 from streams.processors.rules.rules import RuleProcessor
 from streams.processors.understand import Refused, Understanding
 from topics import Catalogue, naming
+
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,54 +65,60 @@ class Rehearsal:
         """The logs that the rules read."""
         return frozenset(self._processor.inputs) - {naming.RULES_GATHERED}
 
-    def message(self, data: bytes, interface: str, now_ms: int) -> Iterator[Found] | Refused:
-        """What follows from the events of a message as it is sent, or why it would be refused.
+    def message(self, data: bytes, interface: str, now_ms: int) -> Iterator[Found]:
+        """What follows from a message that is sent, as if it were the first of all.
 
-        Of a register's message the events are what it says, without what was said before.
+        Raises:
+            MessageError: it would be refused.
         """
-        understood = Understanding(self._catalogue, interface).understand(data)
-        if isinstance(understood, Refused):
-            return understood
-        inbound = Record(naming.inbound(interface), 0, 0, now_ms, None, data, ())
-        made = events(inbound, understood, understood.items, self._catalogue)
-        return (
-            found
-            for index, event in enumerate(made)
-            if event.topic in self.logs
-            for found in self.event(
-                Record(event.topic, 0, index, now_ms, event.key, event.value, event.headers)
-            )
-        )
+        inbound = Output(naming.inbound(interface), None, data)
+        outputs, _ = self._run(Intake(self._catalogue, [interface]), _record(inbound, 0, now_ms))
+        for accepted in [one for one in outputs if one.topic.endswith(".accepted")]:
+            registers = Registers(self._catalogue, tuple(self._catalogue.interfaces))
+            outputs += self._run(registers, _record(accepted, 0, now_ms))[0]
+        made = [one for one in outputs if one.topic in self.logs]
+        refused = [one for one in outputs if one.topic.endswith(".rejected")]
+        if refused and not made:
+            told = {name: value.decode() for name, value in refused[0].headers}
+            code, what, why = (told[f"cimstream_{part}"] for part in ("code", "what", "why"))
+            raise MessageError(Problem(code, "" if why == what else why))
+        for index, one in enumerate(made):
+            yield from self.event(_record(one, index, now_ms))
 
     def event(self, record: Record) -> Iterator[Found]:
         """What one event of a log comes to."""
-        (prepared,) = self._processor.prepare([record])
+        outputs, counts = self._run(self._processor, record)
+        yield from self._found(record, counts, outputs)
+
+    def _run(
+        self, processor: Processor[P], record: Record
+    ) -> tuple[list[Output], Iterable[tuple[str, ...]]]:
+        """What a processor makes of a record, and what it counts."""
+        (prepared,) = processor.prepare([record])
         stores = {
-            spec.name: TopicPartition(spec.changelog, 0)
-            for spec in self._processor.inputs[record.topic]
+            spec.name: TopicPartition(spec.changelog, 0) for spec in processor.inputs[record.topic]
         }
         buffer = Buffer()
         context = Context(stores, buffer, self, self)
-        self._processor.process(record, prepared, context)
+        processor.process(record, prepared, context)
         context.accept()
         for store, writes in buffer.writes.items():
             self._state.setdefault(store, {}).update(writes)
-        yield from self._found(record, buffer, context.outputs)
+        return context.outputs, buffer.counts
 
-    def _found(self, record: Record, buffer: Buffer, outputs: list[Output]) -> Iterator[Found]:
+    def _found(
+        self, record: Record, counts: Iterable[tuple[str, ...]], outputs: list[Output]
+    ) -> Iterator[Found]:
         place = dict(record.headers).get("cimstream_event", str(record).encode()).decode()
         made = iter([one for one in outputs if one.topic != naming.RULES_GATHERED])
-        for _, rule, outcome in buffer.counts:
+        for _, rule, outcome in counts:
             output = next(made) if outcome in ("fired", "failed") else None
-            if outcome != "gathered":
-                yield Found(place, rule, outcome, output, self._problems(output))
+            yield Found(place, rule, outcome, output, self._problems(output))
         for one in outputs:
             if one.topic == naming.RULES_GATHERED:
                 at = self._gathered
                 self._gathered += 1
-                yield from self.event(
-                    Record(one.topic, 0, at, record.timestamp_ms, one.key, one.value, one.headers)
-                )
+                yield from self.event(_record(one, at, record.timestamp_ms))
 
     def _problems(self, output: Output | None) -> tuple[Problem, ...]:
         interface = next(
@@ -121,3 +131,7 @@ class Rehearsal:
         if isinstance(understood, Refused):
             return understood.problems
         return tuple(problem for one in understood.rejected for problem in one.problems)
+
+
+def _record(output: Output, offset: int, now_ms: int) -> Record:
+    return Record(output.topic, 0, offset, now_ms, output.key, output.value, output.headers)

@@ -37,7 +37,7 @@ from streams.processors.rules.chain import Chain
 from streams.processors.rules.expressions import Expression, ExpressionError
 from streams.processors.rules.files import WITHIN_MAX_S, Rules
 from streams.processors.rules.rule import Rule, Window
-from streams.processors.rules.windows import Cluster, Group, Outcome, time_of
+from streams.processors.rules.windows import Cluster, Group, time_of
 from topics import Catalogue, naming
 from topics.chains import CHAIN
 from topics.rejection import rejection_headers
@@ -223,10 +223,8 @@ class RuleProcessor:
         }
         headers = tuple((name, text.encode()) for name, text in carried.items())
         group = f"{rule.name}|{rule.version}|{key}".encode()
-        value = event.record.value
-        all_ = (*event.record.headers, *headers)
-        context.emit(Output(naming.RULES_GATHERED, group, value, all_))
-        _note(rule.name, "gathered", context)
+        value, headers = event.record.value, (*event.record.headers, *headers)
+        context.emit(Output(naming.RULES_GATHERED, group, value, headers))
 
     def _count(self, record: Record, counted: Counted, context: Context) -> None:
         """Count the event in its group; fire where that makes it enough."""
@@ -238,8 +236,7 @@ class RuleProcessor:
         outcome, cluster = group.add(counted.member, counted.time_ms, window.span)
         context.put(WINDOWS, key, group.pack(record.timestamp_ms))
         if cluster is None:
-            if outcome is not Outcome.COUNTED:
-                _note(rule.name, outcome.value, context)
+            _note(rule.name, outcome, context)
             return
         try:
             self._act(rule, counted.event, (key, cluster), context)
