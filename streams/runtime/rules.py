@@ -4,11 +4,13 @@ Lives here: when the folder is read again, and what follows. Must not live here:
 (`streams.processors.rules`).
 
 A folder that changed is read between two turns of the loop. If it is good, the next event is
-evaluated by what it says; where that reads other logs, the worker leaves its group and one with
-those logs joins. If it is not, the rules in force stay, and a line in the log and a metric say so.
+evaluated by what it says. If it is not, the rules in force stay, and a line in the log and a metric
+say so.
 
-Events older than what intake remembers of messages are not evaluated: Kafka forgets how far a group
-was that did not run for a week, and what its rules sent would not be recognised if it came again.
+The process reads the logs of all nouns, whichever its rules are about: a rule about another noun
+needs no other assignment, and begins where its log is now. Events older than what intake remembers
+of messages are not evaluated: Kafka forgets how far a group was that did not run for a week, and
+what its rules sent would not be recognised if it came again.
 
 Invariant: an event is evaluated by one set of rules, that in force when its transaction commits.
 """
@@ -23,15 +25,14 @@ from threading import Event
 from typing import Final, cast
 
 from streams.engine.errors import FatalError
-from streams.engine.events import Telemetry
 from streams.engine.processor import Processor
 from streams.engine.worker import Worker
-from streams.processors.rules import NAME, RuleFileError, RuleProcessor, Rules, read_folder
+from streams.processors.rules import NAME, RuleFileError, RuleProcessor, read_folder
 from streams.processors.rules.files import changed_in_place, files_of
 from streams.runtime import metrics
 from streams.runtime.logs import log
 from streams.runtime.settings import Settings
-from streams.runtime.wiring import MachineClock, WorkerPlan, engine_worker
+from streams.runtime.wiring import MachineClock, engine_worker
 from streams.runtime.worker import Post, plan_of, work
 from topics import Catalogue, load_catalogue
 from topics.errors import EXIT_CONFIG, OperatorError
@@ -105,20 +106,17 @@ class RuleFolder:
         return tuple(found)
 
 
-class RuleWorker:
-    """The worker of the rules in force; another one where they read other logs."""
+class RuleLoop:
+    """The worker, and the rules that are in force between its turns."""
 
-    def __init__(
-        self, plan: WorkerPlan, slot: int, telemetry: Telemetry, folder: RuleFolder
-    ) -> None:
-        self._plan = plan
-        self._slot = slot
-        self._telemetry = telemetry
+    def __init__(self, worker: Worker, processor: RuleProcessor, folder: RuleFolder) -> None:
+        self._worker = worker
+        self._processor = processor
         self._folder = folder
 
     def start(self) -> None:
         """As that of `Worker`."""
-        self._begin(self._folder.rules)
+        self._worker.start()
 
     @property
     def ready(self) -> bool:
@@ -128,27 +126,12 @@ class RuleWorker:
     def turn(self) -> None:
         """Evaluate some events, by the rules that the folder says now. Raises as `Worker.turn`."""
         if self._folder.changed():
-            rules = self._folder.rules
-            if self._processor.logs_of(rules) <= self._processor.inputs.keys():
-                self._processor.use(rules)
-            else:
-                self._worker.stop()
-                self._begin(rules)
+            self._processor.use(self._folder.rules)
         self._worker.turn()
 
     def stop(self) -> None:
         """As that of `Worker`."""
         self._worker.stop()
-
-    def _begin(self, rules: Rules) -> None:
-        catalogue = self._plan.catalogue
-        remembered_ms = catalogue.dedup_horizon_ms - catalogue.dedup_slack_ms
-        not_before_ms = MachineClock().epoch_ms() - remembered_ms
-        self._processor = RuleProcessor(catalogue, rules, not_before_ms=not_before_ms)
-        self._worker: Worker = engine_worker(
-            self._plan, self._slot, cast(Processor[object], self._processor), self._telemetry
-        )
-        self._worker.start()
 
 
 def run_rules(
@@ -176,5 +159,13 @@ def run_rules(
     catalogue = load_catalogue(settings.catalogue)
     plan = plan_of(settings, bootstrap, catalogue)
     rules = RuleFolder(folder, catalogue)
-    post = Post(NAME, slot, settings.http.host, settings.rules.http_port)
-    work(post, plan, lambda t: RuleWorker(plan, slot, t, rules), stopping, fail)
+    remembered_ms = catalogue.dedup_horizon_ms - catalogue.dedup_slack_ms
+    begin_ms = MachineClock().epoch_ms() - remembered_ms
+    processor = RuleProcessor(catalogue, rules.rules, not_before_ms=begin_ms)
+
+    def make(telemetry: Telemetry) -> RuleLoop:
+        subject = cast(Processor[object], processor)
+        worker = engine_worker(plan, slot, subject, telemetry, begin_ms=begin_ms)
+        return RuleLoop(worker, processor, rules)
+
+    work(Post(NAME, slot, settings.http.host, settings.rules.http_port), plan, make, stopping, fail)

@@ -270,7 +270,7 @@ class Rules(Section):
         default=9570,
         ge=0,
         le=65_000,
-        description="/metrics and /health of the rules of slot 0; the next has the next, 0: a free one",
+        description="/metrics and /health of the rules of slot 0, + 1 per slot; 0: a free one",
     )
 
 

@@ -103,13 +103,18 @@ def make_worker(plan: WorkerPlan, slot: int, telemetry: Telemetry) -> Worker:
 
 
 def engine_worker(
-    plan: WorkerPlan, slot: int, processor: Processor[object], telemetry: Telemetry
+    plan: WorkerPlan,
+    slot: int,
+    processor: Processor[object],
+    telemetry: Telemetry,
+    *,
+    begin_ms: int | None = None,
 ) -> Worker:
-    """The worker of one slot of any processor."""
+    """The worker of one slot of any processor; `begin_ms` as for `GroupSource`."""
     member = f"{processor.name}-{slot}"
     return Worker(
         processor,
-        source=GroupSource(plan.kafka, processor.name, member),
+        source=GroupSource(plan.kafka, processor.name, member, begin_ms=begin_ms),
         log=TransactionalProducer(plan.kafka, member),
         changelogs=ChangelogReader(plan.kafka, f"{member}-restore"),
         reader=RecordReader(plan.kafka, f"{member}-reader"),

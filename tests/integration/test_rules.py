@@ -1,4 +1,4 @@
-"""Rules on a real Kafka, from outside: what they send, through kills and changes of their folder."""
+"""Rules on a real Kafka, from outside: what they send, through kills and other folders."""
 
 from __future__ import annotations
 

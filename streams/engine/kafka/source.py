@@ -60,7 +60,14 @@ def to_record(message: Message) -> Record:
 class GroupSource:
     """Input of one slot; see `streams.engine.ports.Input`."""
 
-    def __init__(self, settings: KafkaSettings, group: str, instance: str) -> None:
+    def __init__(
+        self, settings: KafkaSettings, group: str, instance: str, *, begin_ms: int | None = None
+    ) -> None:
+        """Where nothing was ever committed, inputs are read from `begin_ms` on (append time).
+
+        None: from the log's beginning.
+        """
+        self._begin_ms = begin_ms
         self._settings = settings
         self._group = group
         self._instance = instance
@@ -262,7 +269,7 @@ class GroupSource:
     def _committed(
         self, wanted: Sequence[TopicPartition], timeout_s: float | None = None
     ) -> dict[TopicPartition, Position]:
-        """Committed offsets; where nothing was ever committed, the log's beginning.
+        """Committed offsets; where nothing was ever committed, where inputs begin.
 
         Read with the stable flag, so it waits for undecided transactions on them.
         """
@@ -288,13 +295,19 @@ class GroupSource:
         return positions
 
     def _start(self, partition: TopicPartition) -> int:
+        at = KafkaPartition(*partition)
         try:
-            low, _ = self._consumer.get_watermark_offsets(
-                KafkaPartition(*partition), self._timeout_s
-            )
+            low, high = self._consumer.get_watermark_offsets(at, self._timeout_s)
+            if self._begin_ms is None:
+                return low if low >= 0 else OFFSET_BEGINNING
+            at.offset = self._begin_ms
+            (found,) = self._consumer.offsets_for_times([at], self._timeout_s)
         except KafkaException as error:
             raise translate_read(error, f"start of {partition}") from error
-        return low if low >= 0 else OFFSET_BEGINNING
+        if found.error is not None:
+            raise translate_read(found.error, f"start of {partition}")
+        # The end was asked for before: what came since is not passed over.
+        return found.offset if found.offset >= 0 else high
 
 
 def _serious(message: Message, error: KafkaError) -> EngineError | None:

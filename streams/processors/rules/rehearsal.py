@@ -62,8 +62,8 @@ class Rehearsal:
 
     @property
     def logs(self) -> frozenset[str]:
-        """The logs that the rules read."""
-        return frozenset(self._processor.inputs) - {naming.RULES_GATHERED}
+        """The logs that the rules are about."""
+        return self._processor.logs
 
     def message(self, data: bytes, interface: str, now_ms: int) -> Iterator[Found]:
         """What follows from a message that is sent, as if it were the first of all.

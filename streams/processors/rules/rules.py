@@ -28,6 +28,7 @@ from typing import Any, Final
 
 from schemas.avro import decode
 from schemas.errors import CODES
+from schemas.profiles import DOCUMENTS
 from streams.engine.processor import Context, Horizon, StoreSpec
 from streams.engine.record import Headers, Output, Record
 from streams.processors.replay.outlets import REPLAY_ID
@@ -92,24 +93,27 @@ class RuleProcessor:
         self._not_before_ms = not_before_ms
         self._entered = {naming.inbound(i): i for i in catalogue.interfaces}
         self._logs = {
-            naming.noun_log(noun.home, noun.name): noun.name for noun in catalogue.nouns.values()
+            naming.noun_log(noun.home, noun.name): noun.name
+            for noun in catalogue.nouns.values()
+            if noun.schema is not None and noun.profile not in DOCUMENTS
         }
         self._rules: Rules = {}
         self._of: dict[tuple[str, str], tuple[Rule, ...]] = {}
         self.use(rules)
         windows = StoreSpec(WINDOWS, naming.changelog(NAME, WINDOWS), GROUPS)
         self.inputs: Mapping[str, tuple[StoreSpec, ...]] = {
-            **dict.fromkeys(self.logs_of(rules), ()),
+            **dict.fromkeys(self._logs, ()),
             naming.RULES_GATHERED: (windows,),
         }
 
-    def logs_of(self, rules: Rules) -> frozenset[str]:
-        """The logs that these rules read."""
-        nouns = {rule.match.noun for rule in rules.values()}
+    @property
+    def logs(self) -> frozenset[str]:
+        """The logs that the rules are about."""
+        nouns = {noun for noun, _ in self._of}
         return frozenset(log for log, noun in self._logs.items() if noun in nouns)
 
     def use(self, rules: Rules) -> None:
-        """From the next record on evaluate these rules; they read the logs that are `inputs`."""
+        """From the next record on evaluate these rules."""
         self._rules = rules
         self._of = {}
         for rule in sorted(rules.values(), key=lambda rule: rule.name):

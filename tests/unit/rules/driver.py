@@ -45,7 +45,7 @@ class Utility(House):
         self._processors = (*self._processors, self.rules)
 
     def _append(self, output: Output) -> list[Output]:
-        if output.topic in self.rules.inputs:
+        if output.topic in self.rules.inputs:  # which are logs for others, too
             self.logs[output.topic].append(output)
         return super()._append(output)
 
