@@ -25,6 +25,7 @@ from threading import Event
 from typing import Final, cast
 
 from streams.engine.errors import FatalError
+from streams.engine.events import Telemetry
 from streams.engine.processor import Processor
 from streams.engine.worker import Worker
 from streams.processors.rules import NAME, RuleFileError, RuleProcessor, read_folder

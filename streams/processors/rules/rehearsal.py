@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from connectors.inbound import admit
 from schemas.errors import MessageError, Problem
 from streams.engine.processor import Buffer, Context, Processor
 from streams.engine.record import Output, Record, TopicPartition
@@ -21,6 +22,7 @@ from streams.processors.rules.files import Rules
 from streams.processors.rules.rules import RuleProcessor
 from streams.processors.understand import Refused, Understanding
 from topics import Catalogue, naming
+from topics.partitioning import murmur2_partition
 
 P = TypeVar("P")
 
@@ -71,8 +73,14 @@ class Rehearsal:
         Raises:
             MessageError: it would be refused.
         """
-        inbound = Output(naming.inbound(interface), None, data)
-        outputs, _ = self._run(Intake(self._catalogue, [interface]), _record(inbound, 0, now_ms))
+        admitted = admit(data, interface, self._catalogue, received_ms=now_ms)
+        if admitted.code:
+            raise MessageError(Problem(admitted.code))
+        partitions = self._catalogue.interfaces[interface].partitions["inbound"]
+        inbound = _record(Output(admitted.topic, admitted.key, data), 0, now_ms)._replace(
+            partition=murmur2_partition(admitted.key, partitions)
+        )
+        outputs, _ = self._run(Intake(self._catalogue, [interface]), inbound)
         for accepted in [one for one in outputs if one.topic.endswith(".accepted")]:
             registers = Registers(self._catalogue, tuple(self._catalogue.interfaces))
             outputs += self._run(registers, _record(accepted, 0, now_ms))[0]
