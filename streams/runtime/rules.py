@@ -27,14 +27,13 @@ from typing import Final, cast
 from streams.engine.errors import FatalError
 from streams.engine.events import Telemetry
 from streams.engine.processor import Processor
-from streams.engine.worker import Worker
 from streams.processors.rules import NAME, RuleFileError, RuleProcessor, read_folder
 from streams.processors.rules.files import changed_in_place, files_of
 from streams.runtime import metrics
 from streams.runtime.logs import log
 from streams.runtime.settings import Settings
 from streams.runtime.wiring import MachineClock, engine_worker
-from streams.runtime.worker import Post, plan_of, work
+from streams.runtime.worker import Loop, Post, plan_of, work
 from topics import Catalogue, load_catalogue
 from topics.errors import EXIT_CONFIG, OperatorError
 
@@ -110,18 +109,18 @@ class RuleFolder:
 class RuleLoop:
     """The worker, and the rules that are in force between its turns."""
 
-    def __init__(self, worker: Worker, processor: RuleProcessor, folder: RuleFolder) -> None:
+    def __init__(self, worker: Loop, processor: RuleProcessor, folder: RuleFolder) -> None:
         self._worker = worker
         self._processor = processor
         self._folder = folder
 
     def start(self) -> None:
-        """As that of `Worker`."""
+        """As that of the worker."""
         self._worker.start()
 
     @property
     def ready(self) -> bool:
-        """As that of `Worker`."""
+        """As that of the worker."""
         return self._worker.ready
 
     def turn(self) -> None:
@@ -131,7 +130,7 @@ class RuleLoop:
         self._worker.turn()
 
     def stop(self) -> None:
-        """As that of `Worker`."""
+        """As that of the worker."""
         self._worker.stop()
 
 

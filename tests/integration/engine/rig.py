@@ -181,13 +181,14 @@ def worker(
     processor: Processor[object] | None = None,
     limits: Limits | None = None,
     kafka: KafkaSettings | None = None,
+    begin_ms: int | None = None,
 ) -> Worker:
     """A worker of the test processor on real Kafka."""
     kafka = kafka or KafkaSettings(bootstrap)
     member = names.member(slot)
     return Worker(
         processor or Unique(names),
-        source=GroupSource(kafka, names.prefix, member),
+        source=GroupSource(kafka, names.prefix, member, begin_ms=begin_ms),
         log=log or TransactionalProducer(kafka, member),
         changelogs=changelogs or ChangelogReader(kafka, f"{member}-restore"),
         reader=RecordReader(kafka, f"{member}-reader"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,30 @@ def test_a_group_without_offsets_begins_where_the_log_begins(kafka: str, tmp_pat
     rig.finish(kafka, names, tmp_path)
     rig.assert_exact(kafka, names)
     assert [r.key for r in rig.read_all(kafka, names.sink)] == [k for k, _ in keys(5, 20)]
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "expected"), [(0, range(10, 30)), (86_400_000, range(20, 30))]
+)
+def test_a_group_without_offsets_may_begin_at_a_time(
+    kafka: str, tmp_path: Path, later_ms: int, expected: range
+) -> None:
+    """At the first record of that time; at the end where there is none yet. Never a second time."""
+    names, events = rig.new_names(), rig.Events()
+    rig.make_topics(kafka, names, 1)
+    rig.feed(kafka, names, keys(0, 10))
+    time.sleep(0.05)
+    begin_ms = time.time_ns() // 1_000_000 + later_ms
+    time.sleep(0.05)
+    rig.feed(kafka, names, keys(10, 20))
+    subject = rig.worker(kafka, names, tmp_path, events, begin_ms=begin_ms)
+    with rig.running(subject, events) as until:
+        until(lambda: subject.ready)
+        rig.feed(kafka, names, keys(20, 30))
+        until(lambda: rig.Progress(kafka, names).committed() == {0: 30})
+    rig.finish(kafka, names, tmp_path)  # goes on where it was, not where it began
+    found = [record.key for record in rig.read_all(kafka, names.sink)]
+    assert found == [b"k%d" % number for number in expected]
 
 
 def test_records_removed_before_they_were_processed_are_a_fatal_error_and_not_skipped(
