@@ -1,6 +1,6 @@
 """Expressions of rules: CEL, checked when they are read, bounded when they are evaluated.
 
-Lives here: the one module that knows the CEL library (ADR 0021). Must not live here: which names
+Lives here: the one module that knows the CEL library (ADR 0025). Must not live here: which names
 there are (see `fields`, `rule`).
 
 An expression is compiled twice. Strictly, once: every name has its type, a field that does not

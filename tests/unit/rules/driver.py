@@ -44,10 +44,10 @@ class Utility(House):
         self.rules = RuleProcessor(CATALOGUE, rules)
         self._processors = (*self._processors, self.rules)
 
-    def _append(self, output: Output) -> list[Output]:
+    def append(self, output: Output) -> list[Output]:
         if output.topic in self.rules.inputs:  # which are logs for others, too
             self.logs[output.topic].append(output)
-        return super()._append(output)
+        return super().append(output)
 
     def sent(self, outputs: list[Output]) -> list[Message]:
         """The messages that rules made, among what followed from a message."""

@@ -209,7 +209,7 @@ def test_a_repeat_of_what_a_rule_sent_has_no_second_effect(tmp_path: Path) -> No
     utility = Utility(plain(tmp_path))
     utility.send(outage("1"), "I1")
     event = utility.logs[LOG][0]
-    utility._append(event)
+    utility.append(event)
     assert utility.outcomes("plain") == {"fired": 2}
     assert len(utility.events("WorkOrders")) == 1
     assert utility.codes("I4") == []
@@ -387,7 +387,7 @@ def test_what_was_gathered_for_another_version_is_not_counted(tmp_path: Path) ->
     newer = shipped("outage-work-order").replace("version = 1", "version = 2")
     utility.rules.use({"outage-work-order": rule_of(tmp_path, "outage-work-order", newer)})
     before = dict(utility.counts)
-    utility._append(gathered)
+    utility.append(gathered)
     assert dict(utility.counts) == before
 
 
