@@ -169,11 +169,12 @@ class Entrance:
     async def lead(
         self,
         visit: Visit,
-        serve: Callable[[], Awaitable[Response]],
+        serve: Callable[[], Awaitable[Response | Sent]],
         refuse: Callable[[MessageError | RequestError], Response],
     ) -> Sent:
         """Serve a request. Every outcome becomes a response, is counted, audited where it must be.
 
+        A response that goes on (a stream) is no request any more that is worked on.
         `refuse` makes the response of what `serve` raises, in the words of the door.
         """
         outcome = "served"
@@ -188,6 +189,8 @@ class Entrance:
             response = refuse(failure)
         known = visit.interface if visit.interface in self._catalogue.interfaces else ""
         self._observe(known, outcome, time.monotonic() - visit.begun)
+        if isinstance(response, Sent):  # it goes on
+            return response
         return sent(response, close=not visit.body_read)
 
     async def enter(self, visit: Visit) -> Principal:

@@ -197,7 +197,7 @@ def failed(error: RequestError, where: str, instance: str) -> Response:
     known = PROBLEMS[error.code]
     said = {"what": known["what"], "fix": known["fix"]}
     headers = dict(error.headers)
-    if known["status"] == 503:
+    if known["status"] in (429, 503):
         headers["Retry-After"] = str(RETRY_S)
     return _problem(known["status"], error.code, error.detail, where, instance, said, headers)
 

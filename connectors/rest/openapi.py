@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 
 from connectors.rest import openapi_parts as parts
-from connectors.rest import openapi_resources
+from connectors.rest import openapi_events, openapi_resources
 from connectors.rest.mapping import JSON, XML
 from connectors.rest.openapi_parts import TEXT, Schema
 from topics import Catalogue, Interface
@@ -24,8 +24,10 @@ def document(catalogue: Catalogue) -> Schema:
         paths[f"/v1/{interface.id}/messages"] = {"post": _post(interface, catalogue)}
         paths[f"/v1/{interface.id}/answers/{{answer}}"] = {"get": _get(interface)}
         paths |= openapi_resources.paths(interface, catalogue)
+        paths |= openapi_events.paths(interface, catalogue)
     components = parts.components()
     components["parameters"] |= openapi_resources.parameters(catalogue)
+    components["parameters"] |= openapi_events.parameters()
     return {
         "openapi": "3.1.0",
         "info": {

@@ -49,6 +49,7 @@ from connectors.queries import Queries
 from connectors.rest import mapping
 from connectors.rest.config import RestLimits
 from connectors.rest.description import Description
+from connectors.rest.events import READING, EventDoor
 from connectors.rest.json_form import message_of
 from connectors.rest.mapping import JSON, XML, Asking
 from connectors.rest.resource_routes import ResourceRoutes
@@ -58,6 +59,8 @@ from topics import Catalogue
 
 # JSON is checked field by field in Python: some ten times the time of XML.
 _JSON_ASIDE_BYTES: Final = ASIDE_BYTES // 8
+# Of a noun that may be none, for the audit.
+_NOUN_CHARS: Final = 64
 
 
 class RestDoor:
@@ -71,8 +74,12 @@ class RestDoor:
         limits: RestLimits,
         observe: Observe,
         queries: Queries | None = None,
+        events: EventDoor | None = None,
     ) -> None:
-        """`queries` answers what is asked of resources; None: there is no view."""
+        """`queries` answers what is asked of resources; None: there is no view.
+
+        `events` serves subscriptions; None: there are none.
+        """
         self._catalogue = catalogue
         self._exchange = exchange
         self._limits = limits
@@ -86,6 +93,7 @@ class RestDoor:
             body_s=limits.body_s,
         )
         self._resources = ResourceRoutes(catalogue, queries, limits, self._take)
+        self._events = events
         self._description = Description(catalogue)
 
     def application(self, *others: Route) -> Starlette:
@@ -95,6 +103,7 @@ class RestDoor:
             Route("/v1/{interface}/answers/{answer}", self._guarded(self._get), methods=["GET"]),
             *self._description.routes(),
             *others,
+            *self._subscriptions(),
             *self._resources.routes(self._guarded),
         ]
         application = Starlette(routes=routes, exception_handlers={HTTPException: _unserved})
@@ -102,15 +111,30 @@ class RestDoor:
         application.router.redirect_slashes = False
         return application
 
+    def _subscriptions(self) -> list[Route]:
+        """Before the paths of resources, which fit any word."""
+        events = self._events
+        if events is None:
+            return []
+
+        async def subscribe(visit: Visit, principal: Principal) -> Sent:
+            visit.body_read = True
+            named = visit.request.path_params["noun"][:_NOUN_CHARS]
+            visit.about = {"noun": named, "verb": READING}
+            return await events.subscribe(visit.request, visit.headers, visit.interface, principal)
+
+        path = "/v1/{interface}/{noun:noun}/events"
+        return [Route(path, self._guarded(subscribe), methods=["GET"])]
+
     def _guarded(
-        self, handle: Callable[[Visit, Principal], Awaitable[Response]]
+        self, handle: Callable[[Visit, Principal], Awaitable[Response | Sent]]
     ) -> Callable[[Request], Awaitable[Sent]]:
         """Served by way of the entrance; what it refuses becomes a problem."""
 
         async def handled(request: Request) -> Sent:
             visit = Visit(request, "rest")
 
-            async def serve() -> Response:
+            async def serve() -> Response | Sent:
                 return await handle(visit, await self.entrance.enter(visit))
 
             def refuse(error: MessageError | RequestError) -> Response:

@@ -171,6 +171,15 @@ GATEWAY_REPLIES: Final = Counter(
 GATEWAY_OPEN: Final = Gauge(
     "cimstream_gateway_open_requests", "Requests being worked on", registry=REGISTRY
 )
+GATEWAY_SUBSCRIPTIONS: Final = Gauge(
+    "cimstream_gateway_open_subscriptions", "Subscriptions being served", registry=REGISTRY
+)
+GATEWAY_EVENTS: Final = Counter(
+    "cimstream_gateway_events",
+    "Events handed to subscribers, once for each of them, by the home of their noun",
+    ("interface",),
+    registry=REGISTRY,
+)
 VIEW_APPLIED: Final = Counter(
     "cimstream_view_records", "Records of logs whose rows are in the view", registry=REGISTRY
 )

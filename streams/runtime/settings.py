@@ -175,8 +175,26 @@ class Gateway(Section):
     body_timeout_s: float = Field(
         default=30.0, ge=0.1, le=600, description="s; for the body of a request to arrive"
     )
+    unread_timeout_s: float = Field(
+        default=30.0,
+        ge=1,
+        le=600,
+        description="s; a client that reads nothing of what waits for it is cut off by then",
+    )
     requests_max: Positive = Field(
         default=2_000, description="open requests per process; one more is answered 503"
+    )
+    subscriptions_max: Positive = Field(
+        default=1_000, description="open subscriptions per process; one more is answered 503"
+    )
+    subscriptions_per_source: Positive = Field(
+        default=100, description="of one source, per process; one more is answered 429"
+    )
+    heartbeat_s: float = Field(
+        default=15.0,
+        ge=1,
+        le=300,
+        description="s; a subscriber to whom nothing happened hears that, and where it stands",
     )
     health_port: int = Field(
         default=9480,

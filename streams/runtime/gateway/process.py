@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 from connectors.access import Gatekeeper, load_access
 from connectors.http import Entrance
 from connectors.rest.config import RestLimits
+from connectors.rest.events import EventDoor
 from connectors.rest.server import RestDoor
 from connectors.soap.config import SoapLimits
 from connectors.soap.nonces import Nonces
@@ -37,6 +38,7 @@ from streams.runtime.gateway.exchange import KafkaExchange
 from streams.runtime.gateway.protocol import guarded
 from streams.runtime.gateway.queries import ViewQueries
 from streams.runtime.gateway.replies import Fate
+from streams.runtime.gateway.subscriptions import KafkaSubscriptions
 from streams.runtime.health import Health, HealthServer
 from streams.runtime.logs import log
 from streams.runtime.settings import Gateway, Settings
@@ -56,10 +58,15 @@ class _Server(uvicorn.Server):
     """Tells when it can be reached; ends open calls before it waits for open connections."""
 
     def __init__(
-        self, config: uvicorn.Config, exchange: KafkaExchange, started: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        exchange: KafkaExchange,
+        subscriptions: KafkaSubscriptions,
+        started: Callable[[], None],
     ) -> None:
         super().__init__(config)
         self._exchange = exchange
+        self._subscriptions = subscriptions
         self._tell_started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,7 +75,8 @@ class _Server(uvicorn.Server):
         self._tell_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take no more, let what is open come to its end."""
+        """Take no more, let what is open come to its end; subscribers come back elsewhere."""
+        self._subscriptions.let_go()
         asyncio.get_running_loop().call_later(_GRACE_S, self._exchange.let_go)
         await super().shutdown(sockets)
 
@@ -109,37 +117,39 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
         load_access(wanted.access_file, catalogue) if wanted.access_file else None
     )
     queries = ViewQueries(settings.views, catalogue, timeout_s=wanted.query_timeout_s)
-    door = RestDoor(
-        catalogue,
-        exchange,
-        gatekeeper,
-        RestLimits(
-            wait_s=wanted.wait_s,
-            wait_max_s=wanted.wait_max_s,
-            body_s=wanted.body_timeout_s,
-            requests_max=wanted.requests_max,
-        ),
-        _observe,
-        queries,
+    subscriptions = KafkaSubscriptions(
+        kafka_settings(settings, bootstrap, catalogue),
+        f"gateway-{slot}",
+        timeout_s=wanted.send_timeout_s,
     )
+    limits = _limits(wanted)
+    events = EventDoor(catalogue, subscriptions, limits, _hand)
+    door = RestDoor(catalogue, exchange, gatekeeper, limits, _observe, queries, events)
     soap = _soap(catalogue, exchange, door.entrance, gatekeeper, settings)
     # The catalogue and all modules stay: looking through them again and again took a twentieth of
     # the time of a message.
     gc.freeze()
+    metrics.GATEWAY_SUBSCRIPTIONS.set_function(lambda: events.open_subscriptions)
     metrics.GATEWAY_OPEN.set_function(lambda: door.entrance.open_requests)
     told = {"slot": slot, "pid": os.getpid(), "http": probes.port}
     started = partial(log, "gateway", logging.INFO, "gateway started", **told, port=wanted.port)
-    server = _Server(_config(door.application(*soap.routes()), wanted), exchange, started)
-    beating = asyncio.create_task(_beat(health, exchange, server))
+    application = door.application(*soap.routes())
+    server = _Server(_config(application, wanted), exchange, subscriptions, started)
+
+    def broken() -> bool:
+        return exchange.broken or subscriptions.broken
+
+    beating = asyncio.create_task(_beat(health, exchange, broken, server))
     try:
         await server.serve([listening])
-        broken = exchange.broken
+        ended_by_itself = broken()
     finally:
         beating.cancel()
+        await subscriptions.stop()
         await exchange.stop()
         await queries.stop()
         probes.close()
-    if broken:
+    if ended_by_itself:
         raise FatalError("the exchange with Kafka broke")
 
 
@@ -181,7 +191,7 @@ def _config(application: ASGIApp, wanted: Gateway) -> uvicorn.Config:
         tls = {"ssl_certfile": wanted.certificate_file, "ssl_keyfile": wanted.key_file}
     return uvicorn.Config(
         application,
-        http=guarded(wanted.head_timeout_s),
+        http=guarded(wanted.head_timeout_s, wanted.unread_timeout_s),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -195,12 +205,30 @@ def _config(application: ASGIApp, wanted: Gateway) -> uvicorn.Config:
     )
 
 
-async def _beat(health: Health, exchange: KafkaExchange, server: uvicorn.Server) -> None:
+async def _beat(
+    health: Health, exchange: KafkaExchange, broken: Callable[[], bool], server: uvicorn.Server
+) -> None:
     """Tell the probes that the loop turns; end the server that has nothing behind it any more."""
-    while not exchange.broken:
+    while not broken():
         health.turned(ready=exchange.ready)
         await asyncio.sleep(_BEAT_S)
     server.should_exit = True
+
+
+def _limits(wanted: Gateway) -> RestLimits:
+    return RestLimits(
+        wait_s=wanted.wait_s,
+        wait_max_s=wanted.wait_max_s,
+        body_s=wanted.body_timeout_s,
+        requests_max=wanted.requests_max,
+        subscriptions_max=wanted.subscriptions_max,
+        subscriptions_per_source=wanted.subscriptions_per_source,
+        heartbeat_s=wanted.heartbeat_s,
+    )
+
+
+def _hand(interface: str, events: int) -> None:
+    metrics.GATEWAY_EVENTS.labels(interface).inc(events)
 
 
 def _observe(interface: str, outcome: str, seconds: float) -> None:

@@ -19,8 +19,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     head_s = 10.0
     head_bytes_max = 64 * 1024
+    unread_s = 30.0
 
     _clock: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
     _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -31,6 +33,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self._stop_clock()
+        self._stop_unread()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -54,6 +57,17 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self.loop.call_later(self.timeout_keep_alive, self.transport.abort)
 
+    def pause_writing(self) -> None:
+        """So much waits to be read by the client that no more is written; it has its time."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self.unread_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It has read."""
+        self._stop_unread()
+        super().resume_writing()
+
     def timeout_keep_alive_handler(self) -> None:
         """As long as one that is kept may be silent; what it has not read by now is given up."""
         self.transport.abort()
@@ -72,7 +86,12 @@ class GuardedProtocol(HttpToolsProtocol):
             self._clock.cancel()
             self._clock = None
 
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
-def guarded(head_s: float) -> type[Any]:
-    """The protocol with this time for a head."""
-    return type("Guarded", (GuardedProtocol,), {"head_s": head_s})
+
+def guarded(head_s: float, unread_s: float) -> type[Any]:
+    """The protocol with these times: for a head to come, and for an answer to be read further."""
+    return type("Guarded", (GuardedProtocol,), {"head_s": head_s, "unread_s": unread_s})

@@ -31,7 +31,8 @@ CHECKS = (
 )  # fmt: skip
 # Every kind of path: messages, answers, a register that can be deleted, a history. Others differ
 # by the schema of the noun alone, and each schema is held to its noun by tests of its own.
-PATHS = "^/v1/I7/(messages|answers|UsagePointConfig|MeterReadings)"
+# A subscription does not end by itself.
+PATHS = "^/v1/I7/(messages|answers|UsagePointConfig|MeterReadings)(?!/events$)"
 SOURCE, KEY = "HES-1", new_key()
 ACCESS = f"""
 [sources.{SOURCE}]

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import uvicorn
@@ -15,11 +16,14 @@ import uvicorn
 from connectors.access import Gatekeeper
 from connectors.exchange import Place
 from connectors.rest.config import RestLimits
+from connectors.rest.events import EventDoor
 from connectors.rest.server import RestDoor
+from connectors.subscriptions import Batch, Beginning, Position
 from streams.runtime.gateway.process import listen
 from streams.runtime.gateway.protocol import guarded
 from tests.integration.data_rig import message
 from tests.unit.gateway.fake import FakeExchange
+from tests.unit.gateway.fake_log import LOG_ID, FakeSubscription, FakeSubscriptions, outage
 from topics import load_catalogue
 
 PATIENCE_S = 20.0
@@ -38,28 +42,49 @@ class LargeAnswers(FakeExchange):
         super().answer(place, value, **headers)
 
 
+class EndlessLog(FakeSubscriptions):
+    """Has more to say than any buffer of the system holds."""
+
+    ended = False
+
+    async def open(self, topic: str, beginning: Beginning) -> FakeSubscription:
+        return EndlessSubscription(self, Position(LOG_ID, (0, 0)))
+
+
+class EndlessSubscription(FakeSubscription):
+    async def next(self, within_s: float) -> Batch:
+        event = outage(self.position.offsets[0], "a" * 10_000)
+        self.position = self.position.behind(event)
+        return Batch([event], self.position)
+
+    def close(self) -> None:
+        self._owner.ended = True  # type: ignore[attr-defined]
+
+
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """A door that is as impatient as a test."""
-    yield from serving(0.5)
+    yield from serving(0.5, 600)
 
 
 @pytest.fixture
 def patient_port() -> Iterator[int]:
     """A door that waits for a head longer than any test."""
-    yield from serving(600)
+    yield from serving(600, 600)
 
 
-def serving(head_s: float) -> Iterator[int]:
+def serving(head_s: float, unread_s: float, logs: FakeSubscriptions | None = None) -> Iterator[int]:
     listening = listen("127.0.0.1", 0)
     listening.listen()  # now, so that nobody knocks before the server looks
+    limits = RestLimits(body_s=0.5)
+    events = EventDoor(load_catalogue(), logs or FakeSubscriptions(), limits, lambda *_: None)
     door = RestDoor(
-        load_catalogue(), LargeAnswers(), Gatekeeper(None), RestLimits(body_s=0.5), lambda *_: None
+        load_catalogue(), LargeAnswers(), Gatekeeper(None), limits, lambda *_: None, events
     )
     logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
     config = uvicorn.Config(
-        door.application(), http=guarded(head_s), ws="none", lifespan="off", log_config=None,
-        access_log=False, timeout_keep_alive=1,
+        door.application(), http=guarded(head_s, unread_s), ws="none", lifespan="off",
+        log_config=None, access_log=False, timeout_keep_alive=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),))
@@ -183,6 +208,31 @@ def test_who_does_not_read_the_answer_does_not_keep_the_connection(port: int) ->
         one.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(large) + large)
         time.sleep(2.5)  # longer than a connection is kept here
         assert len(until_closed(one)) < LARGE_BYTES
+
+
+def test_a_subscriber_that_does_not_read_is_cut_and_its_subscription_ends() -> None:
+    logs = EndlessLog()
+    with contextmanager(serving)(600, 0.5, logs) as port, socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        one.settimeout(PATIENCE_S)
+        one.connect(("127.0.0.1", port))
+        one.sendall(b"GET /v1/I1/Outages/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        deadline = time.monotonic() + PATIENCE_S
+        while not logs.ended:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_subscriber_that_goes_away_ends_its_subscription() -> None:
+    logs = EndlessLog()
+    with contextmanager(serving)(600, 600, logs) as port:
+        with connection(port) as one:
+            one.sendall(b"GET /v1/I1/Outages/events HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert one.recv(16)
+        deadline = time.monotonic() + PATIENCE_S
+        while not logs.ended:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 def test_what_is_no_http_is_refused_and_cut(port: int) -> None:
