@@ -73,13 +73,24 @@ def patient_port() -> Iterator[int]:
     yield from serving(600, 600)
 
 
-def serving(head_s: float, unread_s: float, logs: FakeSubscriptions | None = None) -> Iterator[int]:
+def serving(
+    head_s: float,
+    unread_s: float,
+    logs: FakeSubscriptions | None = None,
+    behind: FakeExchange | None = None,
+) -> Iterator[int]:
+    """The port of a real server that has these behind it."""
     listening = listen("127.0.0.1", 0)
     listening.listen()  # now, so that nobody knocks before the server looks
     limits = RestLimits(body_s=0.5)
     events = EventDoor(load_catalogue(), logs or FakeSubscriptions(), limits, lambda *_: None)
     door = RestDoor(
-        load_catalogue(), LargeAnswers(), Gatekeeper(None), limits, lambda *_: None, events
+        load_catalogue(),
+        behind or LargeAnswers(),
+        Gatekeeper(None),
+        limits,
+        lambda *_: None,
+        events,
     )
     logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
     config = uvicorn.Config(
