@@ -233,16 +233,17 @@ def to_error(answer: HttpAnswer) -> ClientError:
     if said is None:
         what = f"HTTP status {answer.status}, and it is not the gateway that says so"
         return UnavailableError("answer_foreign", what, status=answer.status)
+    errors = [one for one in said.get("errors", ()) if isinstance(one, dict)]
+    first = errors[0] if errors else {}
     error = kind(
         said["code"],
         str(said.get("title", "")),
         why=str(said.get("detail", "")),
-        fix=str(said.get("fix", "")),
+        fix=str(said.get("fix", first.get("fix", ""))),
         status=answer.status,
         instance=str(said.get("instance", "")),
     )
-    errors = said.get("errors", ())
-    error.errors = tuple(errors) if isinstance(errors, list) else ()
+    error.errors = tuple(errors)
     return error
 
 

@@ -25,7 +25,9 @@ from streams.cli import (
     gateway,
     glossary,
     model,
+    publish,
     replay,
+    request,
     respond,
     rules,
     run,
@@ -50,8 +52,9 @@ app = typer.Typer(
     help="IEC 61968-2 interfaces as an exactly-once event pipeline on Apache Kafka.",
     epilog=(
         "Exit codes: 0 done; 1 failed, or counts are wrong; 2 wrong usage or configuration;"
-        " 3 changes are pending; 69 no Kafka broker can be had; 70 a fault in cimstream;"
-        " 75 another process took a slot; 78 committed state is gone; 130 interrupted."
+        " 3 changes or a reply are pending; 69 no Kafka broker, or no gateway, can be had;"
+        " 70 a fault in cimstream; 75 another process took a slot; 78 committed state is gone;"
+        " 130 interrupted."
     ),
     add_completion=False,
     no_args_is_help=True,
@@ -68,6 +71,8 @@ app.command()(gateway.gateway)
 app.command("gateway-key")(gateway.gateway_key)
 app.command()(respond.respond)
 app.command()(send.send)
+app.command()(publish.publish)
+app.command()(request.request)
 app.command()(tail.tail)
 app.command()(stats.stats)
 app.add_typer(dlq.app, name="dlq")
