@@ -10,6 +10,7 @@ error and never skipped.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
@@ -32,11 +33,14 @@ _GONE: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC)
 class KafkaLogs:
     """See `streams.views.follow.LogSource`. One thread."""
 
-    def __init__(self, settings: KafkaSettings, name: str) -> None:
+    def __init__(
+        self, settings: KafkaSettings, name: str, bounds: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """`bounds` are properties of the consumer: how much it fetches ahead."""
         self._settings = settings
         self._reader = TopicReader(settings, name)
         self._admin = AdminClient(settings.admin())
-        self._consumer: Consumer = Consumer(settings.lone_consumer(name))
+        self._consumer: Consumer = Consumer({**settings.lone_consumer(name), **bounds})
 
     def identify(self, topics: Iterable[str]) -> Mapping[str, str]:
         """Kafka's id of each topic; one that does not exist is left out."""

@@ -12,8 +12,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from queue import Empty, SimpleQueue
+from types import MappingProxyType
 from typing import Final
 
 from connectors.exchange import UnavailableError
@@ -33,18 +33,15 @@ from streams.runtime.headers import headers
 from streams.views.follow import Extent
 from topics.errors import OperatorError
 
-# Two fetches of 256 KiB from each of four partitions, or one record of the largest size.
-_QUEUED_KB: Final = 1024
-_FETCH_BYTES: Final = 256 * 1024
+# About a megabyte: two fetches of 256 KiB from two partitions, or one record of the largest size.
+BOUNDS: Final = MappingProxyType(
+    {"queued.max.messages.kbytes": 1024, "fetch.message.max.bytes": 256 * 1024}
+)
+# An id of Kafka in the letters that stand in an address as they are.
+_PLAIN: Final = str.maketrans("+/", "-_")
 _POLL_S: Final = 0.1
 # A partition that has nothing to say tells so at its end, within the fetch wait of 0.1 s.
 _SLICE_S: Final = 1.0
-
-
-def lean(settings: KafkaSettings) -> KafkaSettings:
-    """The same for a consumer that hands on in small pieces and holds little."""
-    bounds = {"queued.max.messages.kbytes": _QUEUED_KB, "fetch.message.max.bytes": _FETCH_BYTES}
-    return replace(settings, extra={**settings.extra, **bounds})
 
 
 def to_event(record: Record) -> Event:
@@ -67,7 +64,7 @@ class Slices:
     """
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
-        self._settings = lean(settings)
+        self._settings = settings
         self._name = name
         self._free: SimpleQueue[KafkaLogs] = SimpleQueue()
 
@@ -81,10 +78,11 @@ class Slices:
             ids = logs.identify([topic])
             if topic not in ids:
                 raise LogMissingError(topic)
+            log = ids[topic].translate(_PLAIN)
             extents = logs.extents(ids)
             position = beginning.position
             if position is not None:
-                _check(position, ids[topic], extents)
+                _check(position, log, extents)
                 return position
             if beginning.time_ms is not None:
                 starts = logs.starts_at(extents, beginning.time_ms)
@@ -92,7 +90,7 @@ class Slices:
                 starts = {at: extent.start for at, extent in extents.items()}
             else:
                 starts = {at: extent.end for at, extent in extents.items()}
-        return Position(ids[topic], tuple(starts[at] for at in sorted(starts)))
+        return Position(log, tuple(starts[at] for at in sorted(starts)))
 
     def read(self, topic: str, position: Position) -> Batch:
         """What comes next behind a position; nothing where that is the end of the log.
@@ -129,7 +127,7 @@ class Slices:
         try:
             logs = self._free.get_nowait()
         except Empty:
-            logs = KafkaLogs(self._settings, self._name)
+            logs = KafkaLogs(self._settings, self._name, BOUNDS)
         try:
             yield logs
         except StateLostError as error:

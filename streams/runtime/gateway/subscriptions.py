@@ -152,6 +152,7 @@ class KafkaSubscription:
         self._position = position
         self._window: Window | None = None
         self._place: int | None = None
+        self._slice: asyncio.Task[Batch] | None = None
 
     @property
     def position(self) -> Position:
@@ -172,6 +173,8 @@ class KafkaSubscription:
     def close(self) -> None:
         """See the port."""
         self._enter(None)
+        if self._slice is not None:
+            self._slice.cancel()
 
     async def _more(self) -> Batch:
         """What is there, or nothing, after something has changed."""
@@ -183,11 +186,22 @@ class KafkaSubscription:
         found = None if window is None else window.feed.read(self._position, self._place)
         if window is None or found is None:
             self._enter(None)
-            return await self._owner.slice(self._topic, self._position)
+            return await self._read_slice()
         batch, self._place = found
         if not batch.events:
             await window.changed.wait()
         return batch
+
+    async def _read_slice(self) -> Batch:
+        """A slice; one that is not there in time goes on being read for the next time."""
+        if self._slice is None:
+            reading = self._owner.slice(self._topic, self._position)
+            self._slice = asyncio.ensure_future(reading)
+        try:
+            return await asyncio.shield(self._slice)
+        finally:
+            if self._slice.done():
+                self._slice = None
 
     def _enter(self, window: Window | None) -> None:
         """Read from this window, and from no other any more."""

@@ -22,7 +22,7 @@ from streams.engine.errors import StateLostError, TransientError
 from streams.engine.kafka import KafkaSettings
 from streams.engine.record import TopicPartition
 from streams.runtime.following import KafkaLogs
-from streams.runtime.gateway.slices import lean, to_event
+from streams.runtime.gateway.slices import BOUNDS, to_event
 from streams.views.follow import Polled
 
 _POLL_S: Final = 0.1
@@ -45,7 +45,7 @@ class Tail:
     """Made in a running loop, whose methods these are, but for `stop`, which blocks."""
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
-        self._settings = lean(settings)
+        self._settings = settings
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._orders: SimpleQueue[_Order] = SimpleQueue()
@@ -83,7 +83,7 @@ class Tail:
         self._ordered.set()
 
     def _run(self) -> None:
-        logs = KafkaLogs(self._settings, self._name)
+        logs = KafkaLogs(self._settings, self._name, BOUNDS)
         positions: dict[TopicPartition, int] = {}
         while not self._stopped.is_set():
             if self._ordered.is_set():
