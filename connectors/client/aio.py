@@ -18,7 +18,7 @@ import httpx
 
 from connectors.client.flows import Connect, Failure, Flow, Opened, Pause, Receive
 from connectors.client.mapping import Event, HttpAnswer, HttpRequest, Receipt, Reply
-from connectors.client.speaker import URL, WAIT_S, Said, Speaker, arguments, to_answer, to_failure
+from connectors.client.speaker import WAIT_S, Said, Speaker, arguments, to_answer, to_failure
 
 T = TypeVar("T")
 
@@ -26,9 +26,10 @@ T = TypeVar("T")
 class AsyncClient(Speaker):
     """For event loops; see `Client`, whose methods these are."""
 
-    def __init__(self, url: str = URL, **told: Any) -> None:  # noqa: ANN401 - of `Speaker`
-        super().__init__(url, **told)
-        self._http = httpx.AsyncClient(**self._options)
+    _http: httpx.AsyncClient
+
+    def _connect(self, options: dict[str, Any]) -> None:
+        self._http = httpx.AsyncClient(**options)
 
     async def __aenter__(self) -> Self:
         return self

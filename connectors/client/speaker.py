@@ -66,7 +66,11 @@ class Speaker:
             tls_elsewhere=tls_elsewhere,
             patience_s=patience_s,
         )
-        self._options: dict[str, Any] = {"base_url": self._config.url, "verify": tls or True}
+        self._connect({"base_url": self._config.url, "verify": tls or True})
+
+    def _connect(self, options: dict[str, Any]) -> None:
+        """Make the client of httpx."""
+        raise NotImplementedError
 
     def message(
         self,

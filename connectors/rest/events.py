@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -60,6 +61,7 @@ _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _RETRY_MS: Final = 1000
 # What is written at once; others have their turn in between.
 _CHUNK_BYTES: Final = 64 * 1024
+_LOGGER: Final = logging.getLogger("cimstream.rest")
 
 
 class EventDoor:
@@ -168,20 +170,29 @@ class EventDoor:
     ) -> AsyncIterator[bytes]:
         """The stream, in pieces of some size; it ends with the reason."""
         yield f"retry: {_RETRY_MS}\nid: {subscription.position}\n\n".encode()
+        try:
+            async for piece in self._told(subscription, selection, interface):
+                yield piece
+        except PositionExpiredError:
+            yield _end("position_expired")
+        except SubscriptionEndedError:
+            yield _end("gateway_stopping")
+        except UnavailableError:
+            yield _end("unavailable")
+        except Exception as error:  # noqa: BLE001 - the last place where it can become a word
+            # Its text may hold what an event says.
+            fields = {"kind": type(error).__name__, "position": str(subscription.position)}
+            _LOGGER.error("subscription failed", extra={"fields": fields})  # noqa: TRY400
+            yield _end("processing_failed")
+
+    async def _told(
+        self, subscription: Subscription, selection: Selection, interface: str
+    ) -> AsyncIterator[bytes]:
+        """The events that are wanted, and where it stands when there are none for some time."""
         heard = time.monotonic()
         while True:
             position = subscription.position
-            try:
-                batch = await subscription.next(self._limits.heartbeat_s)
-            except PositionExpiredError:
-                yield _end("position_expired")
-                return
-            except SubscriptionEndedError:
-                yield _end("gateway_stopping")
-                return
-            except UnavailableError:
-                yield _end("unavailable")
-                return
+            batch = await subscription.next(self._limits.heartbeat_s)
             written = bytearray()
             told = 0
             for event in batch.events:
@@ -196,8 +207,9 @@ class EventDoor:
                 self._handed(interface, told)
             elif time.monotonic() - heard >= self._limits.heartbeat_s or not batch.events:
                 written += f":\nid: {batch.position}\n\n".encode()
-            if written:
+            if told or written:
                 heard = time.monotonic()
+            if written:
                 yield bytes(written)
 
 

@@ -155,6 +155,17 @@ def test_a_stream_ends_with_the_reason_where_kafka_is_away() -> None:
     assert json.loads(blocks(Client(logs).get())[-1]["data"]) == {"code": "unavailable"}
 
 
+def test_a_fault_of_ours_ends_the_stream_without_a_word_of_the_events(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logs = FakeSubscriptions(THREE)
+    logs.last_word = ValueError("of whom data are")
+    response = Client(logs).get()
+    assert json.loads(blocks(response)[-1]["data"]) == {"code": "processing_failed"}
+    assert "of whom" not in response.text + caplog.text
+    assert caplog.records[-1].fields["kind"] == "ValueError"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "code"),
     [
