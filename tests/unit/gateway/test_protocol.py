@@ -98,7 +98,7 @@ def serving(
         log_config=None, access_log=False, timeout_keep_alive=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),))
+    thread = threading.Thread(target=asyncio.run, args=(server.serve([listening]),), daemon=True)
     thread.start()
     yield listening.getsockname()[1]
     server.should_exit = True
