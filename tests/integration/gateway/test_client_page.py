@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.test_readme import pattern
-from tests.integration.gateway.rig import GatewayRun, make_gateway
+from tests.integration.gateway.rig import GatewayRun, make_gateway, new_source
 from tests.integration.service import PATIENCE_S
 from tests.integration.test_run import make_run
 
@@ -38,10 +39,18 @@ def test_the_examples_of_the_client_do_what_the_page_says(
     assert len(BLOCKS) >= 8
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    # A cluster that was named has what an earlier run of this test made.
+    fresh = {
+        "http://localhost:8080": gateway.url,
+        "7d3c1f0e-52a1-4a7e-9a39-0c6f6a1c2b11": str(uuid.uuid4()),
+        "OMS-WEST": new_source(),
+    }
     for language, code, printed in BLOCKS:
+        for written, meant in fresh.items():
+            code = code.replace(written, meant)  # noqa: PLW2901 - the same code
         shell = [sys.executable, "-c"] if language == "python" else ["sh", "-ec"]
         done = subprocess.run(
-            [*shell, code.replace("http://localhost:8080", gateway.url)],
+            [*shell, code],
             cwd=tmp_path, env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S,
             check=False,
