@@ -69,7 +69,11 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True)
 class Event:
-    """One record of an event log. Shared by all who get it: what it says is worked out once."""
+    """One record of an event log. Shared by all who get it: what it says is worked out once.
+
+    What is kept of that is one line, and the document only where somebody's criteria ask for it: as
+    Python objects a record has several times the size of its text.
+    """
 
     topic: str
     partition: int
@@ -82,6 +86,14 @@ class Event:
     @cached_property
     def document(self) -> Mapping[str, Any]:
         """The record as `cimstream tail -o json --unmask` shows it."""
+        return self._read()
+
+    @cached_property
+    def line(self) -> str:
+        """The document as one line of JSON."""
+        return json.dumps(self._read(), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+    def _read(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "topic": self.topic,
             "partition": self.partition,
@@ -96,11 +108,6 @@ class Event:
         except WireFormatError:  # somebody else's record: where it lies is all there is to say
             return found
         return found | {"schema": schema, "event": document_of(record)}
-
-    @cached_property
-    def line(self) -> str:
-        """The document as one line of JSON."""
-        return json.dumps(self.document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 class Beginning(NamedTuple):

@@ -19,8 +19,9 @@ from typing import Final
 
 from connectors.subscriptions import Batch, Event, Position
 
-# What is kept of one log. Worked-out records take some times the bytes of their values.
-EVENTS_MAX: Final = 1_000
+# What is kept of one log: some seconds of a busy one. As JSON an event of 200 bytes has about 2 KB,
+# so this is some 10 MB; four times that where somebody's criteria look into records.
+EVENTS_MAX: Final = 4_000
 BYTES_MAX: Final = 4 * 1024 * 1024
 BATCH: Final = 250
 
