@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import json
 
-from connectors.rest import openapi_parts as parts
 from connectors.rest import openapi_events, openapi_resources
+from connectors.rest import openapi_parts as parts
 from connectors.rest.mapping import JSON, XML
 from connectors.rest.openapi_parts import TEXT, Schema
 from topics import Catalogue, Interface

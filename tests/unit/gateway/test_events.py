@@ -50,7 +50,12 @@ class Client:
             CATALOGUE, logs, limits, lambda interface, count: self.handed.append((interface, count))
         )
         door = RestDoor(
-            CATALOGUE, self.exchange, Gatekeeper(access), limits, lambda *_: None, self.events
+            CATALOGUE,
+            self.exchange,
+            Gatekeeper(access),
+            limits,
+            lambda *_: None,
+            events=self.events,
         )
         self._application = door.application()
 

@@ -90,7 +90,7 @@ def serving(
         Gatekeeper(None),
         limits,
         lambda *_: None,
-        events,
+        events=events,
     )
     logging.getLogger("uvicorn.error").addHandler(logging.NullHandler())
     config = uvicorn.Config(
