@@ -5,6 +5,8 @@ Lives here: models of single sections. Must not live here: files, the environmen
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -55,4 +57,19 @@ class Respond(Section):
         ge=0,
         le=65_000,
         description="/metrics and /health of process 0, process n has port + n; 0: a free one",
+    )
+
+
+class Rules(Section):
+    """Events that make messages; `cimstream run` evaluates them beside its workers."""
+
+    folder: Path | None = Field(
+        default=None,
+        description="folder of the rules in force, one TOML file each; empty: no rules",
+    )
+    http_port: int = Field(
+        default=9570,
+        ge=0,
+        le=65_000,
+        description="/metrics and /health of the rules of slot 0, + 1 per slot; 0: a free one",
     )

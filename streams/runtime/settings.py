@@ -26,7 +26,7 @@ from pydantic_settings import (
 
 from streams.engine.kafka import KafkaSettings, LockedSettingError
 from streams.engine.worker import Limits
-from streams.runtime.sections import Respond, Section
+from streams.runtime.sections import Respond, Rules, Section
 from topics.errors import EXIT_CONFIG, OperatorError
 
 FILE: Final = Path("cimstream.toml")
@@ -274,21 +274,6 @@ class Views(Section):
         ge=0,
         le=65_535,
         description="port of the follower's /metrics and /health; 0: a free one, named in the log",
-    )
-
-
-class Rules(Section):
-    """Events that make messages; `cimstream run` evaluates them beside its workers."""
-
-    folder: Path | None = Field(
-        default=None,
-        description="folder of the rules in force, one TOML file each; empty: no rules",
-    )
-    http_port: int = Field(
-        default=9570,
-        ge=0,
-        le=65_000,
-        description="/metrics and /health of the rules of slot 0, + 1 per slot; 0: a free one",
     )
 
 

@@ -28,6 +28,9 @@ class Turning:
     ready = True
     turns = 0
 
+    def start(self) -> None:
+        pass
+
     def turn(self) -> None:
         self.turns += 1
 
