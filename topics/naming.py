@@ -68,6 +68,11 @@ def current_log(interface: str, noun: str, context: str = PRODUCTION) -> str:
     return f"{noun_log(interface, noun, context)}.current"
 
 
+def receipts(interface: str) -> str:
+    """Name the log of what destinations say of messages on this interface's outbound topics."""
+    return f"cim.{interface.lower()}.receipts"
+
+
 def changelog(processor: str, store: str) -> str:
     """Name the changelog of one processor's store, e.g. `changelog("intake", "dedup-i7")`."""
     return f"cim.{processor}.{store}.changelog"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote
 
@@ -217,6 +217,15 @@ def read_answer_id(interface: str, text: str) -> Place:
     if found is None:
         raise RequestError("call_unknown")
     return Place(naming.inbound(interface), int(found[1]), int(found[2]))
+
+
+def read_wait(prefer: str, limits: RestLimits) -> float:
+    """How long `Prefer` waits, where nobody waits unless it says so.
+
+    Raises:
+        RequestError: preference_invalid.
+    """
+    return _wait_s(prefer, replace(limits, wait_s=0.0))
 
 
 def _wait_s(prefer: str, limits: RestLimits) -> float:

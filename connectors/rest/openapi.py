@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 
-from connectors.rest import openapi_events, openapi_resources
+from connectors.rest import openapi_events, openapi_resources, outbound
 from connectors.rest import openapi_parts as parts
 from connectors.rest.mapping import JSON, XML
 from connectors.rest.openapi_parts import TEXT, Schema
@@ -25,6 +25,7 @@ def document(catalogue: Catalogue) -> Schema:
         paths[f"/v1/{interface.id}/answers/{{answer}}"] = {"get": _get(interface)}
         paths |= openapi_resources.paths(interface, catalogue)
         paths |= openapi_events.paths(interface, catalogue)
+    paths |= outbound.openapi_paths()
     components = parts.components()
     components["parameters"] |= openapi_resources.parameters(catalogue)
     components["parameters"] |= openapi_events.parameters()

@@ -19,6 +19,8 @@ from typer.exceptions import TyperException
 from streams.cli import (
     broker,
     codes,
+    deliver,
+    deliveries,
     demo,
     dlq,
     doctor,
@@ -70,12 +72,14 @@ app.command()(run.run)
 app.command()(gateway.gateway)
 app.command("gateway-key")(gateway.gateway_key)
 app.command()(respond.respond)
+app.command()(deliver.deliver)
 app.command()(send.send)
 app.command()(publish.publish)
 app.command()(request.request)
 app.command()(tail.tail)
 app.command()(stats.stats)
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(deliveries.app)
 app.command()(replay.replay)
 app.add_typer(rules.app)
 app.add_typer(state.app)

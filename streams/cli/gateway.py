@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from connectors.access import key_hash, load_access, new_key
+from connectors.destinations import load_destinations
 from connectors.soap.credentials import Credentials
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.cli.run import check_topics
@@ -40,6 +41,9 @@ def gateway(
     ] = None,
     access_file: Annotated[
         Path | None, typer.Option(help="Who may send what; without it anybody on this machine.")
+    ] = None,
+    destinations_file: Annotated[
+        Path | None, typer.Option(help="Systems that messages go to; for those that pull.")
     ] = None,
     health_port: Annotated[
         int | None,
@@ -70,12 +74,15 @@ def gateway(
             "access_file": access_file,
             "health_port": health_port,
         },
+        delivery={"destinations_file": destinations_file},
     )
     configure(settings.logging.level, settings.logging.format)
     aim = target(bootstrap, config)
     check_safe(settings.gateway)
     if settings.gateway.access_file is not None:
         Credentials(load_access(settings.gateway.access_file, aim.catalogue))
+    if settings.delivery.destinations_file is not None:
+        load_destinations(settings.delivery.destinations_file, aim.catalogue)
     admin = provision.connect(aim.kafka.bootstrap_servers, settings.kafka.properties)
     check_topics(admin, aim.catalogue)
     raise typer.Exit(_supervise(aim.kafka.bootstrap_servers, settings))

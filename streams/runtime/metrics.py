@@ -180,6 +180,42 @@ GATEWAY_EVENTS: Final = Counter(
     ("interface",),
     registry=REGISTRY,
 )
+DELIVERY_ATTEMPTS: Final = Counter(
+    "cimstream_delivery_attempts",
+    "Attempts to deliver a message, by what became of them: done, taken, again, unknown, refused",
+    ("destination", "outcome"),
+    registry=REGISTRY,
+)
+DELIVERY_ATTEMPT_SECONDS: Final = Histogram(
+    "cimstream_delivery_attempt_seconds",
+    "One attempt, from its first byte to the answer",
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+    registry=REGISTRY,
+)
+DELIVERIES: Final = Counter(
+    "cimstream_deliveries",
+    "Deliveries that are over, by their fate: delivered, or the code of the dead letter",
+    ("destination", "fate"),
+    registry=REGISTRY,
+)
+DELIVERY_SECONDS: Final = Histogram(
+    "cimstream_delivery_seconds",
+    "From a message's place on outbound to its end",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 60, 600, 3600, 86400),
+    registry=REGISTRY,
+)
+DELIVERY_PENDING: Final = Gauge(
+    "cimstream_delivery_pending_messages",
+    "Messages that wait for a destination or its receipt, of the partitions that this process has",
+    ("destination",),
+    registry=REGISTRY,
+)
+DELIVERY_OLDEST: Final = Gauge(
+    "cimstream_delivery_oldest_seconds",
+    "Age of the oldest of them",
+    ("destination",),
+    registry=REGISTRY,
+)
 VIEW_APPLIED: Final = Counter(
     "cimstream_view_records", "Records of logs whose rows are in the view", registry=REGISTRY
 )

@@ -33,10 +33,7 @@ EXIT_FENCED: Final = 75  # EX_TEMPFAIL: its place belongs to somebody else now
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What the supervisor tells a process to be.
-
-    A slot's worker, a source, a gateway, the view, a responder, or the rules of a slot.
-    """
+    """What the supervisor tells a process to be: one of the kinds below."""
 
     bootstrap: str
     settings: Settings
@@ -46,6 +43,7 @@ class Orders:
     view: bool = False
     responder: int | None = None
     rules: int | None = None
+    delivery: int | None = None
 
     @property
     def name(self) -> str:
@@ -58,6 +56,8 @@ class Orders:
             return f"responder {self.responder}"
         if self.rules is not None:
             return f"rules {self.rules}"
+        if self.delivery is not None:
+            return f"delivery {self.delivery}"
         return f"source {self.source}" if self.slot is None else f"slot {self.slot}"
 
     def to_json(self) -> str:
@@ -72,6 +72,7 @@ class Orders:
                 "view": self.view,
                 "responder": self.responder,
                 "rules": self.rules,
+                "delivery": self.delivery,
             }
         )
 
@@ -133,6 +134,10 @@ def _obey(orders: Orders, stopping: Event) -> None:
         from streams.runtime import views  # noqa: PLC0415
 
         views.run_configured(orders.bootstrap, orders.settings, stopping)
+    elif orders.delivery is not None:
+        from streams.runtime.delivery.process import run_delivery  # noqa: PLC0415
+
+        run_delivery(orders.bootstrap, orders.settings, orders.delivery, stopping)
 
 
 def _die(orders: Orders, status: int, code: str, reason: str) -> None:

@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Final
 
@@ -37,8 +37,15 @@ from streams.runtime.audit import actor, audit_record
 from streams.runtime.headers import header
 from streams.runtime.reading import TopicReader
 from streams.runtime.redrivable import Candidate, Redriven
-from streams.runtime.rejections import Place, at_places, parse_place, rejected_topics
+from streams.runtime.rejections import (
+    Place,
+    at_places,
+    parse_place,
+    rejected_topics,
+    undelivered_from,
+)
 from topics import Catalogue, naming
+from topics.addressing import EXPIRES
 from topics.errors import OperatorError
 from topics.rejection import REDRIVEN_FROM
 
@@ -51,6 +58,7 @@ _BATCHES_PER_SECOND: Final = 5
 _BATCH_MAX: Final = 500
 _BATCH_BYTES_MAX: Final = 16 * 1024 * 1024
 _BACKOFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_ADDRESS: Final = frozenset({"content-type", "traceparent", EXPIRES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +189,7 @@ class Redriver:
         self._transactions.begin()
         for record, message in messages:
             origin = (record.source, record.offset)
-            self._transactions.produce(_inbound(record, message), origin)
+            self._transactions.produce(_again(record, message), origin)
             self._transactions.produce(self._audit(record, message, now_ms), origin)
         self._transactions.commit()
 
@@ -215,14 +223,18 @@ class Redriver:
         self._stop.wait(_BACKOFF_S[failures])
 
     def _admitted(self, record: Record) -> Admitted:
-        """As its sender's connector would admit it now; it goes on in the trace it had."""
-        return admit(
+        """As its sender's connector would admit it now; it goes on in the trace it had.
+
+        What had entered and did not reach its destination goes onto outbound.
+        """
+        admitted = admit(
             record.value or b"",
             self._interfaces[record.topic],
             self._catalogue,
             received_ms=record.timestamp_ms,
             traceparent=header(record, "traceparent") or new_traceparent(),
         )
+        return replace(admitted, topic=undelivered_from(record) or admitted.topic)
 
     def _audit(self, record: Record, message: Admitted, now_ms: int) -> Output:
         return audit_record(
@@ -344,9 +356,12 @@ def _batches(records: Iterable[Record], rate: float) -> Iterator[list[Record]]:
         yield batch
 
 
-def _inbound(record: Record, message: Admitted) -> Output:
+def _again(record: Record, message: Admitted) -> Output:
     came_from = (REDRIVEN_FROM, str(_place(record)).encode())
-    return Output(message.topic, message.key, message.value, (*message.headers, came_from))
+    if not undelivered_from(record):
+        return Output(message.topic, message.key, message.value, (*message.headers, came_from))
+    kept = (one for one in record.headers if one[0].startswith("ce_") or one[0] in _ADDRESS)
+    return Output(message.topic, record.key, record.value, (*kept, came_from))
 
 
 def _place(record: Record) -> Place:

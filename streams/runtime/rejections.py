@@ -75,6 +75,15 @@ class Filter:
         )
 
 
+def undelivered_from(record: Record) -> str:
+    """The outbound topic of a message that did not reach its destination; "" for other rejections.
+
+    Such a message has taken effect: on inbound it would be a repeat.
+    """
+    topic = header(record, "__connect.errors.topic")
+    return topic if topic.endswith(".outbound") else ""
+
+
 def rejected_topics(catalogue: Catalogue) -> dict[str, TopicSpec]:
     """Every topic of rejections, those of parallel contexts too, by name."""
     return {spec.name: spec for spec in catalogue.topics() if spec.purpose == "rejected"}

@@ -19,6 +19,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from streams.engine.kafka import KafkaSettings
 from streams.engine.kafka.settings import MESSAGE_OVERHEAD_BYTES
+from streams.engine.kafka.transactions import ANY_PARTITION
 from streams.engine.record import Output
 
 _SERVE_S: Final = 0.05
@@ -196,6 +197,7 @@ def _produce(
         output.topic,
         key=output.key,
         value=output.value,
+        partition=ANY_PARTITION if output.partition is None else output.partition,
         headers=list(output.headers),
         on_delivery=delivered,
     )

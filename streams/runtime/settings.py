@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from streams.engine.kafka import KafkaSettings, LockedSettingError
 from streams.engine.worker import Limits
+from streams.runtime.delivery.config import Delivery
 from streams.runtime.sections import Respond, Rules, Section
 from topics.errors import EXIT_CONFIG, OperatorError
 
@@ -302,6 +303,7 @@ class Settings(BaseSettings):
     views: Views = Views()
     respond: Respond = Respond()
     rules: Rules = Rules()
+    delivery: Delivery = Delivery()
     sources: Mapping[str, Source] = Field(
         default_factory=dict,
         description="name to source; the name is what its position is kept under",

@@ -48,6 +48,7 @@ Purpose = Literal[
     "positions",
     "gathered",
     "failed",
+    "receipts",
 ]
 
 

@@ -40,7 +40,8 @@ _RULES: Final = frozenset({"rules"})
 _INTAKE: Final = frozenset({"intake"})
 _REGISTERS: Final = frozenset({"registers"})
 _RESPONDER: Final = "responder"
-_ANSWERING: Final = frozenset({"intake", "registers", _RESPONDER})
+_DELIVERING: Final = frozenset({"delivery"})
+_ANSWERING: Final = frozenset({"delivery", "intake", "registers", _RESPONDER})
 
 
 def topic_specs(
@@ -51,10 +52,10 @@ def topic_specs(
 ) -> tuple[TopicSpec, ...]:
     """Give every topic, in order of name.
 
-    Production has the four standing topics, the queries and the changelogs of intake, registers and
-    responder for each interface, and the log of each noun, planned ones too: who subscribes today
-    need not come back. Parallel contexts have a single partition each, and only where an interface
-    has something live to say.
+    Production has the four standing topics, queries, receipts, and the changelogs of intake,
+    registers, responder and deliveries for each interface, and the log of each noun, planned ones
+    too: who subscribes today need not come back. Parallel contexts have a single partition each,
+    and only where an interface has something live to say.
     """
     specs: list[TopicSpec] = []
     for interface in interfaces.values():
@@ -62,6 +63,7 @@ def topic_specs(
         specs += _intake_changelogs(interface, sizing)
         specs += _register_changelogs(interface, sizing)
         specs += _queries(interface, _sized(interface, sizing))
+        specs += _delivery_topics(interface, sizing)
     for noun in nouns.values():
         specs += _noun_topics(noun, sizing)
     for context in contexts:
@@ -101,7 +103,12 @@ def _standing(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
         ("inbound", naming.inbound(interface.id), entering, _ENTERING),
         ("accepted", naming.accepted(interface.id), leaving, _INTAKE),
         ("outbound", naming.outbound(interface.id), leaving, _ANSWERING),
-        ("rejected", naming.rejected(interface.id), leaving, _ENTERING | _INTAKE | _REGISTERS),
+        (
+            "rejected",
+            naming.rejected(interface.id),
+            leaving,
+            _ENTERING | _INTAKE | _REGISTERS | _DELIVERING,
+        ),
     )
     for purpose, name, bytes_max, writers in rows:
         yield TopicSpec(
@@ -145,6 +152,20 @@ def _queries(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
     )
     stores = {"answered": _forgetting(sizing), "counters": _KEPT_FOR_EVER}
     yield from _changelogs(_RESPONDER, interface, stores, partitions, sizing)
+
+
+def _delivery_topics(interface: Interface, sizing: Sizing) -> Iterator[TopicSpec]:
+    # What is pending, and what destinations say of it, goes with its partition of outbound.
+    partitions = interface.partitions["outbound"]
+    yield from _changelogs("delivery", interface, {"pending": _KEPT_FOR_EVER}, partitions, sizing)
+    yield TopicSpec(
+        name=naming.receipts(interface.id),
+        purpose="receipts",
+        partitions=partitions,
+        config=_kept(sizing.retention_ms["outbound"], _behind_intake(sizing)),
+        writers=_DELIVERING | {"gateway"},
+        interface=interface.id,
+    )
 
 
 def _forgetting(sizing: Sizing) -> Mapping[str, str]:
@@ -233,7 +254,7 @@ def _shared(sizing: Sizing) -> Iterator[TopicSpec]:
         purpose="audit",
         partitions=sizing.audit_partitions,
         config=_kept(sizing.retention_ms["audit"], _behind_intake(sizing)),
-        writers=frozenset({"operator", "gateway", "connector", "intake"}),
+        writers=frozenset({"operator", "gateway", "connector", "delivery", "intake"}),
     )
     yield TopicSpec(
         name=naming.FILE_POSITIONS,

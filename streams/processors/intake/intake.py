@@ -28,6 +28,7 @@ from schemas.errors import MessageError, Problem
 from schemas.xml import XmlLimits
 from streams.engine.processor import COUNTERS, Context, Horizon, StoreSpec
 from streams.engine.record import Output, Record
+from streams.processors.addressed import SEND_RECEIVE, addressed
 from streams.processors.deduplication import Deduplication
 from streams.processors.marks import time_of
 from streams.processors.outputs import (
@@ -192,6 +193,12 @@ class Intake:
         reply = accepted_reply(record, message) if message.pattern.replies else b""
         if reply:
             self._reply(record, header, reply, context)
+        if message.pattern.name == SEND_RECEIVE:
+            keys = {item.key for item in message.items}
+            subject = keys.pop() if len(keys) == 1 else b""
+            context.emit(
+                addressed(record, message, self._catalogue, subject=subject, expires_ms=None)
+            )
         self._deduplication.remember(record, key, reply, context)
 
     def _reject_objects(self, record: Record, message: Understood, context: Context) -> None:

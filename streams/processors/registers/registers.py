@@ -27,6 +27,7 @@ from schemas.profiles import DOCUMENTS, declared
 from schemas.xml import XmlLimits
 from streams.engine.processor import COUNTERS, Context, Horizon, StoreSpec
 from streams.engine.record import Output, Record
+from streams.processors.addressed import SEND_RECEIVE, addressed
 from streams.processors.deduplication import Deduplication
 from streams.processors.marks import time_of
 from streams.processors.outputs import (
@@ -175,7 +176,21 @@ class Registers:
         if message.pattern.replies:
             reply = accepted_reply(inbound, message, [effect.about for effect in effects])
             self._reply(record, inbound, message, reply, context)
+        if message.pattern.name == SEND_RECEIVE:
+            context.emit(self._addressed(inbound, message, effects))
         self._deduplication.remember(record, key, reply, context)
+
+    def _addressed(self, inbound: Record, message: Understood, effects: list[Effect]) -> Output:
+        """To its destination; until the first of its controls expires."""
+        profile = declared(message.noun.profile or "")
+        expiries = (profile.expiry_ms(effect.state.record) for effect in effects)
+        return addressed(
+            inbound,
+            message,
+            self._catalogue,
+            subject=effects[0].item.key if len(effects) == 1 else b"",
+            expires_ms=min((time for time in expiries if time is not None), default=None),
+        )
 
     def _renew(
         self,

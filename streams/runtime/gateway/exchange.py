@@ -127,6 +127,25 @@ class KafkaExchange:
         except TimeoutError:
             raise UnavailableError("Kafka does not answer in time") from None
 
+    async def write(self, output: Output) -> None:
+        """Make a record of the gateway's own durable.
+
+        Raises:
+            UnavailableError: it is not known to be.
+        """
+        reported: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+
+        def report(delivery: Delivery) -> None:
+            if not reported.done():
+                reported.set_result(delivery)
+
+        if not self._sender.offer(output, report):
+            raise UnavailableError("too much waits for Kafka")
+        self._offered.set()
+        delivery = await reported
+        if delivery.failure:
+            raise UnavailableError(delivery.failure)
+
     def audit(self, action: str, about: str, by: str, details: Mapping[str, object]) -> None:
         """See the port. A record that finds no way into Kafka is a line in the log instead."""
         time_ms = time.time_ns() // 1_000_000

@@ -24,9 +24,11 @@ from prometheus_client import Counter
 from starlette.types import ASGIApp
 
 from connectors.access import Gatekeeper, load_access
+from connectors.destinations import load_destinations
 from connectors.http import Entrance
 from connectors.rest.config import RestLimits
 from connectors.rest.events import EventDoor
+from connectors.rest.outbound import OutboundRoutes
 from connectors.rest.server import RestDoor
 from connectors.soap.config import SoapLimits
 from connectors.soap.nonces import Nonces
@@ -35,6 +37,7 @@ from connectors.soap.server import SoapDoor
 from streams.engine.errors import FatalError
 from streams.runtime import metrics
 from streams.runtime.gateway.exchange import KafkaExchange
+from streams.runtime.gateway.outbox import KafkaOutbox
 from streams.runtime.gateway.protocol import guarded
 from streams.runtime.gateway.queries import ViewQueries
 from streams.runtime.gateway.replies import Fate
@@ -113,6 +116,9 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
         count=_count,
     )
     await exchange.start()
+    outbox = _outbox(settings, bootstrap, catalogue, exchange, slot)
+    if outbox is not None:
+        outbox.start()
     gatekeeper = Gatekeeper(
         load_access(wanted.access_file, catalogue) if wanted.access_file else None
     )
@@ -133,19 +139,25 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
     metrics.GATEWAY_OPEN.set_function(lambda: door.entrance.open_requests)
     told = {"slot": slot, "pid": os.getpid(), "http": probes.port}
     started = partial(log, "gateway", logging.INFO, "gateway started", **told, port=wanted.port)
-    application = door.application(*soap.routes())
+    pulling = OutboundRoutes(outbox, door.entrance, limits).routes() if outbox else []
+    application = door.application(*soap.routes(), *pulling)
     server = _Server(_config(application, wanted), exchange, subscriptions, started)
 
     def broken() -> bool:
-        return exchange.broken or subscriptions.broken
+        return exchange.broken or subscriptions.broken or (outbox is not None and outbox.broken)
 
-    beating = asyncio.create_task(_beat(health, exchange, broken, server))
+    def ready() -> bool:
+        return exchange.ready and (outbox is None or outbox.ready)
+
+    beating = asyncio.create_task(_beat(health, ready, broken, server))
     try:
         await server.serve([listening])
         ended_by_itself = broken()
     finally:
         beating.cancel()
         await subscriptions.stop()
+        if outbox is not None:
+            await outbox.stop()
         await exchange.stop()
         await queries.stop()
         probes.close()
@@ -205,12 +217,31 @@ def _config(application: ASGIApp, wanted: Gateway) -> uvicorn.Config:
     )
 
 
+def _outbox(
+    settings: Settings,
+    bootstrap: str,
+    catalogue: Catalogue,
+    exchange: KafkaExchange,
+    slot: int,
+) -> KafkaOutbox | None:
+    """For the destinations that pull; None where there is no file of destinations."""
+    file = settings.delivery.destinations_file
+    if file is None:
+        return None
+    destinations = load_destinations(file, catalogue)
+    kafka = kafka_settings(settings, bootstrap, catalogue)
+    return KafkaOutbox(kafka, catalogue, destinations, exchange.write, f"gateway-{slot}")
+
+
 async def _beat(
-    health: Health, exchange: KafkaExchange, broken: Callable[[], bool], server: uvicorn.Server
+    health: Health,
+    ready: Callable[[], bool],
+    broken: Callable[[], bool],
+    server: uvicorn.Server,
 ) -> None:
     """Tell the probes that the loop turns; end the server that has nothing behind it any more."""
     while not broken():
-        health.turned(ready=exchange.ready)
+        health.turned(ready=ready())
         await asyncio.sleep(_BEAT_S)
     server.should_exit = True
 

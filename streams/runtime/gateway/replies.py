@@ -17,6 +17,7 @@ from typing import Final
 
 from connectors.exchange import Asked, Place, Reference
 from streams.engine.record import Record
+from topics.addressing import FATE
 from topics.replies import ANSWERS, SAME_AS
 
 # A reply has about 1 KB, so this is some ten thousand of them.
@@ -190,10 +191,10 @@ class Replies:
 def named_by(record: Record) -> Place | Reference | None:
     """By what a reply names its call: the place of the request, or what foreign responders say.
 
-    None for what is no reply: a command, a notification.
+    None for what is no reply: a command, a notification, the fate of a delivery.
     """
     headers = {name: value.decode(errors="replace") for name, value in record.headers}
-    if headers.get("ce_verb") != "reply":
+    if headers.get("ce_verb") != "reply" or FATE in headers:
         return None
     place = Place.parse(headers.get(ANSWERS, ""))
     if place is not None:

@@ -60,8 +60,8 @@ def tags(part: Any) -> set[str]:
 
 
 def in_scope(spec: TopicSpec) -> bool:
-    outside = spec.purpose in ("changelog", "audit", "positions", "gathered", "failed")
-    return spec.context == naming.PRODUCTION and not outside
+    inner = ("changelog", "audit", "positions", "receipts", "gathered", "failed")
+    return spec.context == naming.PRODUCTION and spec.purpose not in inner
 
 
 # --- topics ---------------------------------------------------------------------------------------
