@@ -1,12 +1,14 @@
-"""Who may send what: API keys and the access file.
+"""Who may send what: the access file, and who is let in by it.
 
-Lives here: the access file (sources, the hashes of their keys, what each may send), keys, and
-rates. Must not live here: HTTP, audit records (whoever refuses writes them).
+Lives here: the access file (sources, what they are known by, what each may send), API keys, and
+rates. Must not live here: what a token or a certificate says (`connectors.tokens`,
+`connectors.certificates`), HTTP, audit records (whoever refuses writes them).
 
 A key is 256 random bits, so its plain SHA-256 cannot be guessed back and is what the file holds.
 The key itself exists once, where `cimstream gateway-key` prints it.
 
-Invariant: no error, log line or record here ever holds a key.
+Invariant: no error, log line or record here ever holds a key or a token; and who shows several
+credentials is let in only where all of them name the same system.
 """
 
 from __future__ import annotations
@@ -16,13 +18,24 @@ import re
 import secrets
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
+from connectors.certificates import normal
+from connectors.keyring import Fetch, Issuer, fetch_keys
+from connectors.tokens import Named, Tokens
 from schemas.errors import MessageError, Problem
 from topics import Catalogue
 from topics.errors import EXIT_CONFIG, OperatorError
@@ -71,19 +84,39 @@ class Rule(_Table):
 
 
 class SourceAccess(_Table):
-    """What one system has and may. Without rules it may nothing."""
+    """What one system is known by, and what it may. Without rules it may nothing.
+
+    `certificates` are names as of `connectors.certificates`; `tokens` gives, by the name of an
+    issuer of the file, what the issuer's claim says of the system.
+    """
 
     keys: tuple[Annotated[str, StringConstraints(pattern=_HASH)], ...] = ()
     password_file: Path | None = None  # what a WS-Security digest is made with
-    signing_certificate_files: tuple[
-        Path, ...
-    ] = ()  # what signatures of SOAP messages are made with
+    # What signatures of SOAP messages are made with.
+    signing_certificate_files: tuple[Path, ...] = ()
+    certificates: tuple[Annotated[str, AfterValidator(normal)], ...] = ()
+    tokens: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     allow: tuple[Rule, ...] = ()
     requests_per_s: float = Field(default=0, ge=0)
 
 
-class _AccessFile(_Table):
+class Access(_Table):
+    """The access file: systems by their name, and whose tokens are believed."""
+
     sources: Mapping[str, SourceAccess] = Field(default_factory=dict)
+    issuers: Mapping[str, Issuer] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a request shows of who sends it; each may be missing.
+
+    `names` are those of a certificate that TLS has verified, in normal form.
+    """
+
+    key: str = ""
+    token: str = ""
+    names: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +168,68 @@ class Gatekeeper:
     def __init__(
         self,
         sources: Mapping[str, SourceAccess] | None,
+        issuers: Mapping[str, Issuer] = MappingProxyType({}),
         *,
         clock: Callable[[], float] = time.monotonic,
+        fetch: Fetch = fetch_keys,
     ) -> None:
-        """`sources` None: the door is open. `clock` gives seconds."""
+        """`sources` None: the door is open. `clock` gives seconds, `fetch` an issuer's keys."""
         self.sources = sources
-        self._by_hash = {
-            digest: Principal(name, access)
-            for name, access in (sources or {}).items()
-            for digest in access.keys
-        }
-        self._paces = {
-            name: Pace(access.requests_per_s, access.requests_per_s * _BURST_S, clock)
-            for name, access in (sources or {}).items()
-            if access.requests_per_s
-        }
+        self._clock = clock
+        self._tokens = Tokens(fetch, clock)
+        self._paces: dict[str, tuple[float, Pace]] = {}
+        self.change(Access(sources=sources or {}, issuers=issuers))
+
+    def change(self, access: Access) -> None:
+        """Let another access file hold, from the next request on.
+
+        What a source has used of its rate stays used, unless the rate is another.
+        """
+        if self.sources is not None:
+            self.sources = access.sources
+        principals = {name: Principal(name, has) for name, has in access.sources.items()}
+        owners = list(_credentials(access.sources))
+        self._owners = {credential: principals[name] for credential, name in owners}
+        before = self._paces
+        self._paces = {}
+        for name, has in access.sources.items():
+            rate = has.requests_per_s
+            known = before.get(name)
+            if known is not None and known[0] == rate:
+                self._paces[name] = known
+            elif rate:
+                self._paces[name] = (rate, Pace(rate, rate * _BURST_S, self._clock))
+        self._tokens.change(access.issuers)
+
+    async def tend(self) -> None:
+        """Renew the keys of issuers that are due; to be called every few seconds."""
+        await self._tokens.tend()
+
+    async def identify(self, shown: Credentials) -> Principal:
+        """Who it is that shows these credentials.
+
+        A certificate that names no system is none: it may be that of a proxy.
+
+        Raises:
+            MessageError: `authentication_needed`, `authentication_failed`, `unavailable`.
+        """
+        if self.sources is None:
+            return OPEN
+        found = [self._owners[name] for name in shown.names if name in self._owners]
+        if shown.key:
+            found.append(self.authenticate(shown.key))
+        if shown.token:
+            named = self._owners.get(await self._tokens.verify(shown.token))
+            if named is None:
+                raise _failed("no system has what the token names")
+            found.append(named)
+        if not found and shown.names:
+            raise _failed("no system has a name that the certificate says")
+        if not found:
+            raise MessageError(Problem("authentication_needed"))
+        if any(principal is not found[0] for principal in found):
+            raise _failed("the credentials are those of different systems")
+        return found[0]
 
     def authenticate(self, key: str) -> Principal:
         """Who holds this key.
@@ -163,15 +243,27 @@ class Gatekeeper:
             return OPEN
         if not key:
             raise MessageError(Problem("authentication_needed"))
-        principal = self._by_hash.get(key_hash(key)) if _KEY.fullmatch(key) else None
+        principal = self._owners.get(key_hash(key)) if _KEY.fullmatch(key) else None
         if principal is None:
-            raise MessageError(Problem("authentication_failed"))
+            raise _failed("the API key is not known")
         return principal
 
     def wait_s(self, principal: Principal) -> float:
         """Count a request; 0 if it may go on, else after how many seconds one may."""
-        pace = self._paces.get(principal.source)
-        return 0.0 if pace is None else pace.wait_s()
+        paced = self._paces.get(principal.source)
+        return 0.0 if paced is None else paced[1].wait_s()
+
+
+def _failed(why: str) -> MessageError:
+    return MessageError(Problem("authentication_failed", why))
+
+
+def _credentials(sources: Mapping[str, SourceAccess]) -> Iterator[tuple[str | Named, str]]:
+    """What each source is known by. Hashes, names and claims cannot be taken for one another."""
+    for name, has in sources.items():
+        known: list[str | Named] = [*has.keys, *has.certificates]
+        known += [Named(at, value) for at, values in has.tokens.items() for value in values]
+        yield from ((credential, name) for credential in known)
 
 
 def new_key() -> str:
@@ -184,39 +276,51 @@ def key_hash(key: str) -> str:
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
-def load_access(file: Path, catalogue: Catalogue) -> Mapping[str, SourceAccess]:
-    """Read the access file: source to what it has and may.
+def load_access(file: Path, catalogue: Catalogue) -> Access:
+    """Read the access file.
 
     Raises:
-        AccessFileError: it cannot be read, has a mistake, names what the catalogue does not have,
-            or gives two sources the same key.
+        AccessFileError: it cannot be read, has a mistake, names what the catalogue or the file
+            does not have, or says the same of two sources.
     """
     try:
         text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise AccessFileError(file, error.strerror or "it cannot be read", "name one") from error
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it cannot be read"
+        raise AccessFileError(file, why, "name a file of text that can be read") from error
     try:
-        found = _AccessFile.model_validate(tomllib.loads(text)).sources
+        found = Access.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise AccessFileError(file, f"it is not TOML: {error}", "correct the file") from error
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
         raise AccessFileError(file, f"{key}: {first['msg']}", f"correct {key}") from error
-    _check(file, found, catalogue)
+    _check_known_by(file, found)
+    _check_rules(file, found.sources, catalogue)
     return found
 
 
-def _check(file: Path, sources: Mapping[str, SourceAccess], catalogue: Catalogue) -> None:
-    """A rule that can never allow anything is a spelling mistake; a shared key names nobody."""
-    owners: dict[str, str] = {}
+def _check_known_by(file: Path, access: Access) -> None:
+    """What two sources are known by names neither; an issuer that is not there names nobody."""
+    if "" in access.sources:
+        raise AccessFileError(file, "a source has no name", "name it as its Header does")
+    owners: dict[str | Named, str] = {}
+    for credential, name in _credentials(access.sources):
+        if owners.setdefault(credential, name) != name:
+            why = f"{owners[credential]} and {name} have the same key, certificate or token"
+            raise AccessFileError(file, why, "give each one of its own")
+        if isinstance(credential, Named) and credential.issuer not in access.issuers:
+            why = f"sources.{name}.tokens: there is no issuer {credential.issuer}"
+            raise AccessFileError(file, why, "add it under [issuers], or correct the spelling")
+    said = [issuer.issuer for issuer in access.issuers.values()]
+    if len(set(said)) < len(said):
+        raise AccessFileError(file, "two issuers are the same", "leave one of them out")
+
+
+def _check_rules(file: Path, sources: Mapping[str, SourceAccess], catalogue: Catalogue) -> None:
+    """A rule that can never allow anything is a spelling mistake."""
     for name, access in sources.items():
-        if not name:
-            raise AccessFileError(file, "a source has no name", "name it as its Header does")
-        for digest in access.keys:
-            if owners.setdefault(digest, name) != name:
-                why = f"{owners[digest]} and {name} have the same key"
-                raise AccessFileError(file, why, "give each a key of its own")
         for rule in access.allow:
             unknown = [noun for noun in rule.nouns if noun not in (ANY, *catalogue.nouns)]
             if rule.interface not in (ANY, *catalogue.interfaces):

@@ -31,6 +31,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response as Sent
 
 from connectors.access import Gatekeeper, Pace, Principal
+from connectors.credentials import shown
 from connectors.exchange import Call, Exchange, UnavailableError
 from schemas.errors import CODES, MessageError, Problem
 from topics import Catalogue
@@ -197,7 +198,7 @@ class Entrance:
         """Who is it, does the interface exist, is it too fast.
 
         Raises:
-            MessageError: those of `Gatekeeper.authenticate`, rate_exceeded.
+            MessageError: those of `Gatekeeper.identify`, rate_exceeded.
             RequestError: interface_unknown.
         """
         principal = await self.authenticate(visit)
@@ -209,9 +210,9 @@ class Entrance:
         """Who it is, as far as HTTP says.
 
         Raises:
-            MessageError: those of `Gatekeeper.authenticate`.
+            MessageError: those of `Gatekeeper.identify`.
         """
-        principal = self._gatekeeper.authenticate(visit.headers.get("x-api-key", ""))
+        principal = await self._gatekeeper.identify(shown(visit.headers, visit.request.scope))
         visit.source = principal.source
         return principal
 

@@ -1,7 +1,7 @@
 """Make a cluster's topics what the catalogue says: plan, then apply.
 
-Lives here: all admin calls to Kafka, and the translation of their errors. Must not live here:
-which topics there should be (`topics.catalogue.specs`), printing.
+Lives here: the admin calls about topics, and the translation of errors. Must not live here: which
+topics there should be (`topics.catalogue.specs`), who may use them (`authorizing`), printing.
 
 Invariant: a topic is never deleted and a partition count never changed, whatever the plan
 finds: state and identity depend on both.
@@ -45,15 +45,10 @@ _LOOK_S: Final = 0.1
 # The library leaves its factory untyped.
 _LATEST: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 # Nobody answered, as against: somebody answered no.
-_AWAY: Final = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._RESOLVE,
-        KafkaError._TIMED_OUT,
-        KafkaError.REQUEST_TIMED_OUT,
-    }
-)
+_AWAY: Final = frozenset({
+    KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE,
+    KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT,
+})  # fmt: skip
 
 __all__ = [
     "Admin",
@@ -68,6 +63,7 @@ __all__ = [
     "outline",
     "plan",
     "session_timeout_min_ms",
+    "translated",
 ]
 
 
@@ -150,7 +146,7 @@ def cluster(admin: Admin, *, timeout_s: float = 10.0) -> Cluster:
     try:
         metadata = admin.client.list_topics(timeout=timeout_s)
     except KafkaException as error:
-        raise _translated(error, admin.bootstrap) from error
+        raise translated(error, admin.bootstrap) from error
     topics = {
         name: (len(topic.partitions), min(len(p.replicas) for p in topic.partitions.values()))
         for name, topic in metadata.topics.items()
@@ -375,10 +371,11 @@ def _result(
     except KafkaException as error:
         if error.args[0].code() == tolerate:
             return None
-        raise _translated(error, f"{admin.bootstrap}, {topic}") from error
+        raise translated(error, f"{admin.bootstrap}, {topic}") from error
 
 
-def _translated(error: KafkaException, where: str) -> ProvisionError:
+def translated(error: KafkaException, where: str) -> ProvisionError:
+    """The error of a request, as a person at a terminal needs it."""
     cause: KafkaError = error.args[0]
     if cause.code() in _AWAY:
         return ProvisionError(

@@ -39,6 +39,7 @@ _XML_TYPES: Final = (XML, "text/xml")
 MEDIA_TYPES: Final = (*_XML_TYPES, JSON)
 """Those of bodies that are read."""
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_CHALLENGE: Final = 'ApiKey realm="cimstream", Bearer realm="cimstream"'
 _ANSWER_ID: Final = re.compile(r"(\d{1,9})-(\d{1,18})", re.ASCII)
 
 
@@ -183,7 +184,7 @@ def refused(error: MessageError, where: str, instance: str, retry_s: int = RETRY
     """The problem of a message that was refused at the door."""
     first = error.problems[0]
     status = STATUS_OF[first.code]
-    headers = {"WWW-Authenticate": 'ApiKey realm="cimstream"'} if status == 401 else {}
+    headers = {"WWW-Authenticate": _CHALLENGE} if status == 401 else {}
     if status in (429, 503):
         headers["Retry-After"] = str(retry_s)
     place = "".join((first.xpath or "", f" line {first.line}" if first.line else "")).strip()

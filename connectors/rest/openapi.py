@@ -38,7 +38,7 @@ def document(catalogue: Catalogue) -> Schema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"key": []}],
+        "security": [{"key": []}, {"token": []}, {"certificate": []}],
         "paths": paths,
         "components": components,
     }

@@ -85,7 +85,11 @@ def accepted() -> Schema:
 def components() -> Schema:
     """All of them."""
     return {
-        "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
+        "securitySchemes": {
+            "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "certificate": {"type": "mutualTLS"},
+        },
         "schemas": {
             "Message": _with_payload(MESSAGE, "A record of the noun, or an array of them"),
             "Page": _page(),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.listening import check_probes
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.cli.run import check_topics
 from streams.runtime.delivery.process import configured
@@ -70,9 +71,10 @@ def deliver(
     )
     configure(settings.logging.level, settings.logging.format)
     aim = target(bootstrap, config)
+    check_probes(settings.http)
     configured(settings, aim.catalogue)
     servers = aim.kafka.bootstrap_servers
-    admin = provision.connect(servers, settings.kafka.properties)
+    admin = provision.connect(servers, aim.kafka.extra)
     check_topics(admin, aim.catalogue)
     allowed_ms = provision.session_timeout_min_ms(admin)
     raise typer.Exit(_supervise(servers, with_session_timeout(settings, allowed_ms)))

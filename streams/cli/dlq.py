@@ -22,6 +22,7 @@ from streams.cli.lines import pipe_may_close, wide_console
 from streams.cli.options import Bootstrap, ConfigFile, Form, OutputForm, Target, target
 from streams.cli.records import parse_place, record_missing, size_text, time_text, to_json
 from streams.cli.redrive import redrive
+from streams.cli.unmasking import record_unmasking
 from streams.engine.record import Record
 from streams.runtime.headers import header, headers
 from streams.runtime.reading import TopicReader
@@ -86,14 +87,18 @@ def show_(
 ) -> None:
     """Show why one message was rejected, what to do, and its headers.
 
-    The message itself is personal data and is only written with --payload.
+    The message itself is personal data: it is written with --payload only, which leaves a record
+    in cim.audit.
 
-    Exit status: 0, 1 the record is not there, 2 wrong usage, 69 no broker.
+    Exit status: 0, 1 the record is not there or --payload is not for this principal, 2 wrong
+    usage, 69 no broker.
 
     Example: cimstream dlq show cim.i7.rejected/3@42
     """
-    record = _record(target(bootstrap, config), place)
+    aim = target(bootstrap, config)
+    record = _record(aim, place)
     if payload:
+        record_unmasking(aim, "dlq show", str(record))
         with pipe_may_close():
             sys.stdout.buffer.write(record.value or b"")
     elif output is Form.JSON:

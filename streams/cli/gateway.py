@@ -6,7 +6,6 @@ Lives here: options, and refusing to start where it would not be safe. Must not 
 
 from __future__ import annotations
 
-import ipaddress
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +16,7 @@ from rich.console import Console
 from connectors.access import key_hash, load_access, new_key
 from connectors.destinations import load_destinations
 from connectors.soap.credentials import Credentials
+from streams.cli.listening import check_certificate, check_probes, check_there, is_loopback
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.cli.run import check_topics
 from streams.runtime.gateway.process import listen
@@ -79,11 +79,12 @@ def gateway(
     configure(settings.logging.level, settings.logging.format)
     aim = target(bootstrap, config)
     check_safe(settings.gateway)
+    check_probes(settings.http)
     if settings.gateway.access_file is not None:
-        Credentials(load_access(settings.gateway.access_file, aim.catalogue))
+        Credentials(load_access(settings.gateway.access_file, aim.catalogue).sources)
     if settings.delivery.destinations_file is not None:
         load_destinations(settings.delivery.destinations_file, aim.catalogue)
-    admin = provision.connect(aim.kafka.bootstrap_servers, settings.kafka.properties)
+    admin = provision.connect(aim.kafka.bootstrap_servers, aim.kafka.extra)
     check_topics(admin, aim.catalogue)
     raise typer.Exit(_supervise(aim.kafka.bootstrap_servers, settings))
 
@@ -104,25 +105,27 @@ def check_safe(wanted: Gateway) -> None:
     """Refuse a door that strangers could reach unencrypted or unasked.
 
     Raises:
-        OperatorError: `gateway_open`, `gateway_unencrypted`, `certificate_missing`.
+        OperatorError: `gateway_open`, `gateway_unencrypted`, `certificate_missing`,
+            `secret_unsafe`.
     """
-    if (wanted.certificate_file is None) != (wanted.key_file is None):
+    check_certificate("gateway", wanted.certificate_file, wanted.key_file)
+    if wanted.client_ca_file is None and wanted.client_certificates == "required":
         raise OperatorError(
             "certificate_missing",
-            what="TLS needs a certificate and its key, and only one of them is named",
-            fix="set both gateway.certificate_file and gateway.key_file",
+            what="certificates of clients are required, and nothing says who may sign them",
+            fix="set gateway.client_ca_file",
             exit_code=EXIT_CONFIG,
         )
-    for file in filter(None, (wanted.certificate_file, wanted.key_file)):
-        if not file.is_file():
-            raise OperatorError(
-                "certificate_missing",
-                what="a file of the certificate is not there",
-                where=str(file),
-                fix="name existing files in PEM",
-                exit_code=EXIT_CONFIG,
-            )
-    if _is_loopback(wanted.host):
+    if wanted.client_ca_file is not None and wanted.certificate_file is None:
+        raise OperatorError(
+            "certificate_missing",
+            what="clients show certificates in TLS only, and the gateway has none of its own",
+            fix="set gateway.certificate_file and gateway.key_file, or leave client_ca_file out",
+            exit_code=EXIT_CONFIG,
+        )
+    if wanted.client_ca_file is not None:
+        check_there(wanted.client_ca_file)
+    if is_loopback(wanted.host):
         return
     if wanted.access_file is None:
         raise OperatorError(
@@ -140,13 +143,6 @@ def check_safe(wanted: Gateway) -> None:
             fix="set gateway.certificate_file and key_file, or tls_elsewhere if a proxy has TLS",
             exit_code=EXIT_CONFIG,
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _supervise(servers: str, settings: Settings) -> int:

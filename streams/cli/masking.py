@@ -1,29 +1,31 @@
 """Hides who a reading or an event is about, so that a terminal may show the rest.
 
 Lives here: which fields name a person's meter or the person, and what is left of them. Must
-not live here: printing. Pure.
+not live here: which text says nothing of anybody (`plain`), printing. Pure.
 
-Invariant: nothing is shown because it was not recognised: what cannot be read is left out as
-a whole.
+Invariant: nothing is shown because it was not recognised: a text field that nobody called plain
+is masked, and what cannot be read is left out as a whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Final
 
 from lxml import etree
 
 from schemas.errors import MessageError
 from schemas.xml import parse
+from streams.cli.plain import PLAIN, text_fields
 
-# Fields that say which object or person it is, in the canonical events and in CIM XML alike.
-_PERSONAL: Final = frozenset({
-    "mRID", "serialNumber", "userID", "UserID", "ID", "relatedID", "remark", "comment", "Comment",
-})  # fmt: skip
+# Fields of the envelope, which has no schema, that say who or which object it is.
+_PERSONAL: Final = frozenset({"mRID", "UserID", "ID", "relatedID", "Comment", "contactValue"})
 # "name" is an object's name only here; elsewhere it names a kind of name or a kind of fact.
 _NAME_PARENTS: Final = frozenset({"names", "Names"})
 _VALUE_PARENTS: Final = frozenset({"endDeviceEventDetails", "EndDeviceEventDetails"})
+# Nothing below these is plain: where somebody lives.
+_PLACES: Final = frozenset({"streetDetail", "townDetail"})
 # Below these an mRID is a code of the standard and a name is its title.
 _PUBLIC: Final = frozenset({
     "readingTypeDefinition", "readingQualityTypes", "endDeviceEventTypeDefinition",
@@ -82,10 +84,16 @@ def _masked(value: object, name: str, parent: str) -> object:
 
 def _is_personal(name: str, parent: str) -> bool:
     return (
-        name in _PERSONAL
+        name in _personal()
+        or parent in _PLACES
         or (name == "name" and parent in _NAME_PARENTS)
         or (name == "value" and parent in _VALUE_PARENTS)
     )
+
+
+@cache
+def _personal() -> frozenset[str]:
+    return _PERSONAL | (text_fields() - PLAIN)
 
 
 def _is_public(element: etree._Element) -> bool:

@@ -15,7 +15,8 @@ import typer
 
 from streams.engine.kafka import KafkaSettings
 from streams.runtime import broker
-from streams.runtime.settings import BOOTSTRAP_VARIABLE, Settings, load_settings
+from streams.runtime.cluster import BOOTSTRAP_VARIABLE
+from streams.runtime.settings import Settings, load_settings
 from streams.runtime.wiring import kafka_settings
 from topics import Catalogue, load_catalogue
 

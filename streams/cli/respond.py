@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.listening import check_probes
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.cli.run import check_functions, check_interfaces, check_topics
 from streams.runtime.logs import configure
@@ -96,8 +97,9 @@ def respond(
     aim = target(bootstrap, config)
     check_interfaces(settings.respond.interfaces, aim.catalogue)
     check_functions(settings, aim.catalogue)
+    check_probes(settings.http)
     servers = aim.kafka.bootstrap_servers
-    admin = provision.connect(servers, settings.kafka.properties)
+    admin = provision.connect(servers, aim.kafka.extra)
     check_topics(admin, aim.catalogue)
     allowed_ms = provision.session_timeout_min_ms(admin)
     raise typer.Exit(_supervise(servers, with_session_timeout(settings, allowed_ms)))

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.listening import check_probes
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.processors.rules import read_folder
 from streams.runtime.logs import configure
@@ -81,6 +82,7 @@ def run(
     configure(settings.logging.level, settings.logging.format)
     aim = target(bootstrap, config)
     check_interfaces(settings.worker.interfaces, aim.catalogue)
+    check_probes(settings.http)
     for name in settings.sources:
         make_configured(settings, name, aim.catalogue).check()
     if settings.views.follow and settings.respond.processes:
@@ -88,7 +90,7 @@ def run(
     if settings.rules.folder is not None:
         read_folder(settings.rules.folder, aim.catalogue)
     servers = aim.kafka.bootstrap_servers
-    admin = provision.connect(servers, settings.kafka.properties)
+    admin = provision.connect(servers, aim.kafka.extra)
     check_topics(admin, aim.catalogue)
     allowed_ms = provision.session_timeout_min_ms(admin)
     raise typer.Exit(_supervise(servers, with_session_timeout(settings, allowed_ms)))

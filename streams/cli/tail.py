@@ -16,6 +16,7 @@ import typer
 from streams.cli.lines import pipe_may_close
 from streams.cli.options import Bootstrap, ConfigFile, Form, OutputForm, target
 from streams.cli.records import Describer, View, find_topic
+from streams.cli.unmasking import record_unmasking
 from streams.engine.record import Record
 from streams.runtime.reading import TopicReader
 
@@ -55,9 +56,9 @@ def tail(
 
     Canonical events are decoded from Avro; of XML messages the header is shown. Whom data are
     about is masked (0000…aaaa), in keys too, unless --unmask: readings are personal data.
-    Reads without a consumer group, so it disturbs nobody.
+    Reads without a consumer group, so it disturbs nobody. --unmask leaves a record in cim.audit.
 
-    Exit status: 0, 2 no such topic, 69 no broker.
+    Exit status: 0, 1 --unmask is not for this principal, 2 no such topic, 69 no broker.
 
     Example: cimstream tail i7.meter-readings -n 5 -o json
     """
@@ -66,6 +67,8 @@ def tail(
     show = describer.json_line if output is Form.JSON else describer.table_line
     with TopicReader(aim.kafka) as reader, pipe_may_close(), suppress(KeyboardInterrupt):
         name = find_topic(topic, reader.topics())
+        if unmask:
+            record_unmasking(aim, "tail", name)
         for record in _chosen(reader, name, last, from_beginning=from_beginning, follow=follow):
             if record is not None:
                 sys.stdout.write(show(record) + "\n")

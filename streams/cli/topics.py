@@ -1,7 +1,7 @@
 """`cimstream topics plan|apply|asyncapi`: the catalogue's topics, on a cluster and described.
 
-Lives here: options and what is printed. Must not live here: comparing and changing
-(`topics.provision`), what the description says (`topics.asyncapi`).
+Lives here: options and what is printed of topics. Must not live here: comparing and changing
+(`topics.provision`, `topics.authorizing`), what the description says (`topics.asyncapi`).
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from streams.cli import acls
 from streams.cli.errors import EXIT_PENDING
 from streams.cli.options import Bootstrap, ConfigFile, target
 from streams.runtime.settings import load_settings
-from topics import asyncapi, load_catalogue, provision
+from topics import Catalogue, asyncapi, authorizing, load_catalogue, provision
 from topics.errors import EXIT_FAILED, OperatorError
 
 app = typer.Typer(
@@ -41,6 +42,14 @@ OutputFile = Annotated[
     ),
 ]
 
+WithAcls = Annotated[
+    bool, typer.Option("--acls", help="Who may do what on the cluster too (settings: acls).")
+]
+Prune = Annotated[
+    bool,
+    typer.Option("--prune", help="With --acls: remove entries about cim.* that are not ours."),
+]
+
 _STYLES = {"create": "green", "alter": "yellow", "conflict": "bold red", "unchanged": "dim"}
 
 
@@ -51,6 +60,7 @@ def plan(
     catalogue: CatalogueFolder = None,
     replicas: Replicas = None,
     show_all: ShowAll = False,
+    with_acls: WithAcls = False,
 ) -> None:
     """Say what `apply` would do, and do nothing.
 
@@ -59,11 +69,14 @@ def plan(
 
     Example: cimstream topics plan
     """
-    _, todo = _plan(bootstrap, config, catalogue, replicas)
+    wanted, admin, todo = _plan(bootstrap, config, catalogue, replicas)
     _show(todo, show_all=show_all)
+    allowing = _plan_acls(admin, wanted, config) if with_acls else None
+    if allowing:
+        acls.show(allowing, show_all=show_all)
     if todo.of("conflict"):
         raise typer.Exit(EXIT_FAILED)
-    if todo.pending:
+    if todo.pending or (allowing and allowing.missing):
         raise typer.Exit(EXIT_PENDING)
 
 
@@ -74,19 +87,27 @@ def apply(
     catalogue: CatalogueFolder = None,
     replicas: Replicas = None,
     show_all: ShowAll = False,
+    with_acls: WithAcls = False,
+    prune: Prune = False,
 ) -> None:
     """Create topics and alter their settings so that the cluster matches the catalogue.
 
     Never deletes a topic and never changes a partition count: both lose data or identity.
-    Where a count differs nothing at all is done.
+    Where a count differs nothing at all is done. With --acls it also allows the principals of
+    the settings what their parts need, and removes nothing unless --prune is given.
 
     Example: cimstream topics apply
     """
-    admin, todo = _plan(bootstrap, config, catalogue, replicas)
+    wanted, admin, todo = _plan(bootstrap, config, catalogue, replicas)
     _show(todo, show_all=show_all)
+    allowing = _plan_acls(admin, wanted, config) if with_acls else None
     provision.apply(admin, todo)
     done = len(todo.of("create")) + len(todo.of("alter"))
     Console().print(f"applied: {done} topic(s)" if done else "nothing to do")
+    if allowing:
+        acls.show(allowing, show_all=show_all)
+        changed = authorizing.apply_acls(admin, allowing, prune=prune)
+        Console().print(f"applied: {changed} access control entries" if changed else "no changes")
 
 
 @app.command("asyncapi")
@@ -120,11 +141,18 @@ def describe(
 
 def _plan(
     bootstrap: str | None, config: Path | None, catalogue: Path | None, replicas: int | None
-) -> tuple[provision.Admin, provision.Plan]:
+) -> tuple[Catalogue, provision.Admin, provision.Plan]:
     meant = target(bootstrap, config)
     wanted = meant.catalogue if catalogue is None else load_catalogue(catalogue)
     admin = provision.connect(meant.kafka.bootstrap_servers, meant.kafka.extra)
-    return admin, provision.plan(admin, wanted, replicas=replicas)
+    return wanted, admin, provision.plan(admin, wanted, replicas=replicas)
+
+
+def _plan_acls(
+    admin: provision.Admin, catalogue: Catalogue, config: Path | None
+) -> authorizing.AclPlan:
+    wanted = acls.wanted_bindings(load_settings(config).acls, catalogue)
+    return authorizing.plan_acls(admin, wanted)
 
 
 def _show(todo: provision.Plan, *, show_all: bool) -> None:

@@ -21,9 +21,11 @@ from rich.table import Table
 from schemas.avro import decode
 from schemas.times import from_epoch_ms
 from streams.cli.lines import pipe_may_close, wide_console
+from streams.cli.listening import check_probes
 from streams.cli.masking import mask_event, mask_key
 from streams.cli.options import Bootstrap, ConfigFile, Form, OutputForm, Target, target
 from streams.cli.records import event_line, parse_since, size_text, to_json
+from streams.cli.unmasking import record_unmasking
 from streams.engine.errors import FencedError, StateLostError
 from streams.runtime import views
 from streams.runtime.logs import configure
@@ -181,9 +183,10 @@ def query(
     All criteria must hold; one that is given several times, in one of its values. Readings are
     asked for by --mrid, --name or --feeder. The last line says whether the answer is whole:
     code 0.0; 0.1 more follows (it has the cursor); 0.2 something may be missing, and why.
-    Whom data are about is masked (0000…aaaa) unless --unmask.
+    Whom data are about is masked (0000…aaaa) unless --unmask, which leaves a record in cim.audit.
 
-    Exit status: 0, 2 such a question cannot be answered or there is no view, 69 no database.
+    Exit status: 0, 1 --unmask is not for this principal, 2 such a question cannot be answered
+    or there is no view, 69 no database.
 
     Example: cimstream view query Outages --life open -o json
     """
@@ -212,6 +215,8 @@ def query(
             fix="see `cimstream view query --help`",
             exit_code=EXIT_CONFIG,
         ) from error
+    if unmask:
+        record_unmasking(target(None, config), "view query", noun)
     with pipe_may_close():
         _write(page, output, unmask=unmask)
 
@@ -232,6 +237,7 @@ def _follow(settings: Settings, aim: Target, *, once: bool, anew: bool = False) 
             how = aim.kafka, settings.views, aim.catalogue, stopping
             views.follow(*how, once=True, anew=anew)
         else:
+            check_probes(settings.http)
             views.serve(aim.kafka, settings, aim.catalogue, stopping)
     except FencedError as error:
         raise OperatorError(

@@ -1,11 +1,12 @@
 """The worker's HTTP door for machines: /metrics, /health/live, /health/ready.
 
 Live: the loop turned lately. Ready: the group has spoken and no partition restores. Bound
-to loopback unless told otherwise; nothing personal is served.
+to loopback unless told otherwise, then with TLS; nothing personal is served.
 """
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,10 +16,13 @@ from typing import Final
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from streams.runtime.metrics import REGISTRY
+from streams.runtime.settings import Http
 
 # A turn lasts at most as long as its slowest bounded call: a transactional request (10 s)
 # with a rewind behind it (20 s). Twice that is dead.
 LIVE_WITHIN_S: Final = 60.0
+# A prober asks in one go.
+_SILENT_S: Final = 10.0
 
 
 class Health:
@@ -45,17 +49,31 @@ class Health:
         return self.live and self._ready
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """One that hangs up, or that speaks no TLS, is not news."""
+
+
 class HealthServer:
     """Serves `health` and the metrics on a thread of its own."""
 
-    def __init__(self, health: Health, host: str, port: int) -> None:
-        """Bind at once. `port` 0 takes a free one.
+    def __init__(self, health: Health, at: Http, port: int) -> None:
+        """Bind at once. `port` 0 takes a free one; `at.port` does not count.
 
         Raises:
-            OSError: the address is in use or not ours.
+            OSError: the address is in use or not ours, or the certificate is none.
         """
-        self._server = ThreadingHTTPServer((host, port), _handler(health))
-        self._server.daemon_threads = True
+        self._server = _Server((at.host, port), _handler(health))
+        if at.certificate_file:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(at.certificate_file, at.key_file)
+            # The handshake is the connection's own thread's: one that goes silent in the middle
+            # of it holds up nobody.
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     @property
     def port(self) -> int:
@@ -74,6 +92,8 @@ class HealthServer:
 
 def _handler(health: Health) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        timeout = _SILENT_S
+
         def do_GET(self) -> None:
             if self.path == "/metrics":
                 self._answer(200, generate_latest(REGISTRY), CONTENT_TYPE_LATEST)

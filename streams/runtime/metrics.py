@@ -216,6 +216,11 @@ DELIVERY_OLDEST: Final = Gauge(
     ("destination",),
     registry=REGISTRY,
 )
+GATEWAY_ACCESS_FILE: Final = Gauge(
+    "cimstream_gateway_access_file_valid",
+    "1, or 0 while the access file has a mistake and the one before it holds",
+    registry=REGISTRY,
+)
 VIEW_APPLIED: Final = Counter(
     "cimstream_view_records", "Records of logs whose rows are in the view", registry=REGISTRY
 )

@@ -125,7 +125,7 @@ def serve(
     )
     lane = Lane("responder")
     make = partial(_worker, plan, slot, responder, partial(_ask, lane, wanted.timeout_s))
-    work(Post("responder", slot, settings.http.host, wanted.http_port), plan, make, stopping, fail)
+    work(Post("responder", slot, settings.http, wanted.http_port), plan, make, stopping, fail)
     lane.close()
 
 

@@ -168,4 +168,4 @@ def run_rules(
         worker = engine_worker(plan, slot, subject, telemetry, begin_ms=begin_ms)
         return RuleLoop(worker, processor, rules)
 
-    work(Post(NAME, slot, settings.http.host, settings.rules.http_port), plan, make, stopping, fail)
+    work(Post(NAME, slot, settings.http, settings.rules.http_port), plan, make, stopping, fail)

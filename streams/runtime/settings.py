@@ -14,9 +14,9 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -24,63 +24,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from streams.engine.kafka import KafkaSettings, LockedSettingError
 from streams.engine.worker import Limits
+from streams.runtime.cluster import Acls, Kafka
 from streams.runtime.delivery.config import Delivery
 from streams.runtime.sections import Respond, Rules, Section
 from topics.errors import EXIT_CONFIG, OperatorError
 
 FILE: Final = Path("cimstream.toml")
-BOOTSTRAP_VARIABLE: Final = "CIMSTREAM_BOOTSTRAP"
 _PREFIX: Final = "CIMSTREAM__"
+_TABLES: Final = ("kafka.properties.", "kafka.secret_files.", "sources.", "acls.")
 
 Positive = Annotated[int, Field(gt=0)]
-
-
-class Kafka(Section):
-    """How the cluster is reached."""
-
-    bootstrap_servers: str = Field(
-        default="", description=f"host:port list; empty: {BOOTSTRAP_VARIABLE} or the local broker"
-    )
-    transaction_timeout_ms: int = Field(
-        default=10_000,
-        ge=5_000,
-        le=60_000,
-        description="ms; how long an open transaction that nobody ends holds readers back",
-    )
-    long_transaction_timeout_ms: int = Field(
-        default=60_000,
-        ge=30_000,
-        le=900_000,
-        description="ms; the same for the transaction of a large network model, which may have "
-        "4,000 objects per second of it, at most 250,000; not above the broker's "
-        "transaction.max.timeout.ms",
-    )
-    session_timeout_ms: int | None = Field(
-        default=None,
-        ge=1_000,
-        le=300_000,
-        description="ms; silence after which a slot's partitions go to others; not below the "
-        "broker's group.min.session.timeout.ms; empty: exactly that, but at least 2000 "
-        "(6000 where the broker does not say)",
-    )
-    request_timeout_s: float = Field(
-        default=10.0, ge=1, le=120, description="s; bound on each transactional request"
-    )
-    properties: Mapping[str, str | int | float | bool] = Field(
-        default_factory=dict,
-        description="librdkafka properties for security (sasl.*, ssl.*, security.protocol)",
-    )
-
-    @field_validator("properties")
-    @classmethod
-    def _not_locked(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        try:
-            KafkaSettings("", extra=value)
-        except LockedSettingError as error:
-            raise ValueError(str(error)) from error
-        return value
 
 
 class Worker(Section):
@@ -125,7 +79,17 @@ class Worker(Section):
 class Http(Section):
     """The door for probes and Prometheus."""
 
-    host: str = Field(default="127.0.0.1", description="address to bind; loopback by default")
+    host: str = Field(
+        default="127.0.0.1",
+        description="address to bind, also by the gateway and the view; off loopback TLS is needed",
+    )
+    certificate_file: Path | None = Field(
+        default=None, description="PEM, the chain included; with key_file probes come over TLS"
+    )
+    key_file: Path | None = Field(default=None, description="PEM, the key of the certificate")
+    unencrypted: bool = Field(
+        default=False, description="off loopback without TLS: for a network of probes only"
+    )
     port: int = Field(
         default=9464,
         ge=0,
@@ -145,12 +109,21 @@ class Gateway(Section):
     processes: int = Field(default=1, ge=1, le=64, description="processes that share the port")
     access_file: Path | None = Field(
         default=None,
-        description="who may send what, with the hashes of keys; empty: anybody, on loopback only",
+        description="who may send what and is known by what; read again when it changes; empty: "
+        "anybody, on loopback only",
     )
     certificate_file: Path | None = Field(
         default=None, description="PEM, the chain included; with key_file the door speaks TLS"
     )
     key_file: Path | None = Field(default=None, description="PEM, the key of the certificate")
+    client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM; certificates of clients that these authorities have signed say who it is",
+    )
+    client_certificates: Literal["optional", "required"] = Field(
+        default="optional",
+        description="required: with client_ca_file, nobody connects without a certificate",
+    )
     tls_elsewhere: bool = Field(
         default=False,
         description="off loopback without TLS, because a proxy before the gateway has it",
@@ -298,6 +271,7 @@ class Settings(BaseSettings):
     http: Http = Http()
     gateway: Gateway = Gateway()
     soap: Soap = Soap()
+    acls: Acls = Acls()
     logging: Logging = Logging()
     broker: Broker = Broker()
     views: Views = Views()
@@ -384,7 +358,7 @@ def _check_environment() -> None:
         if not variable.upper().startswith(_PREFIX):
             continue
         key = variable[len(_PREFIX) :].lower().replace("__", ".")
-        if key not in known and not key.startswith(("kafka.properties.", "sources.")):
+        if key not in known and not key.startswith(_TABLES):
             raise _unknown(key, variable)
 
 

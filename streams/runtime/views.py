@@ -191,7 +191,7 @@ def serve(kafka: KafkaSettings, settings: Settings, catalogue: Catalogue, stoppi
     """
     health = Health()
     try:
-        server = HealthServer(health, settings.http.host, settings.views.http_port)
+        server = HealthServer(health, settings.http, settings.views.http_port)
     except OSError as error:
         raise OperatorError(
             "port_in_use",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
+from connectors.secret_files import read_secret
 from streams.engine.events import Telemetry
 from streams.engine.kafka import (
     ChangelogReader,
@@ -71,8 +72,16 @@ def with_session_timeout(settings: Settings, allowed_ms: int | None) -> Settings
 
 
 def kafka_settings(settings: Settings, bootstrap: str, catalogue: Catalogue) -> KafkaSettings:
-    """What the engine's Kafka adapter needs."""
+    """What the engine's Kafka adapter needs, secrets read from their files.
+
+    Raises:
+        OperatorError: as `read_secret`.
+    """
     kafka = settings.kafka
+    secrets = {
+        name: read_secret(file, f"kafka.secret_files {name}")
+        for name, file in kafka.secret_files.items()
+    }
     return KafkaSettings(
         bootstrap,
         message_bytes_max=catalogue.message_bytes_max,
@@ -80,7 +89,7 @@ def kafka_settings(settings: Settings, bootstrap: str, catalogue: Catalogue) -> 
         long_transaction_timeout_ms=kafka.long_transaction_timeout_ms,
         session_timeout_ms=kafka.session_timeout_ms or SESSION_TIMEOUT_MS,
         request_timeout_s=kafka.request_timeout_s,
-        extra=kafka.properties,
+        extra={**kafka.properties, **secrets},
     )
 
 

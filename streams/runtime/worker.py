@@ -14,7 +14,7 @@ from streams.engine.events import Telemetry
 from streams.runtime.health import Health, HealthServer
 from streams.runtime.logs import log
 from streams.runtime.overdue import Overdue
-from streams.runtime.settings import Settings
+from streams.runtime.settings import Http, Settings
 from streams.runtime.shifts import in_shifts
 from streams.runtime.telemetry import WorkerTelemetry
 from streams.runtime.wiring import WorkerPlan, kafka_settings, make_worker
@@ -43,7 +43,7 @@ class Post(NamedTuple):
 
     name: str
     slot: int
-    host: str
+    at: Http
     first_port: int
 
 
@@ -62,7 +62,7 @@ def run_worker(
     """
     catalogue = load_catalogue(settings.catalogue)
     plan = plan_of(settings, bootstrap, catalogue)
-    post = Post("worker", slot, settings.http.host, settings.http.port)
+    post = Post("worker", slot, settings.http, settings.http.port)
     work(post, plan, partial(make_worker, plan, slot), stopping, fail)
 
 
@@ -90,7 +90,7 @@ def work(
     """
     health = Health()
     port = post.first_port + post.slot if post.first_port else 0
-    server = HealthServer(health, post.host, port)
+    server = HealthServer(health, post.at, port)
     server.start()
     overdue = Overdue(WorkerTelemetry(post.slot), plan.kafka.request_timeout_s, fail)
     overdue.start()

@@ -19,6 +19,7 @@ from tests.integration.test_registers import outage as outage_message
 from tests.integration.test_registers import send
 from tests.integration.test_run import Run, make_run, new_source
 from tests.views.rig import OUTAGES, READINGS, Bench, named, outage, series
+from topics.errors import EXIT_FAILED
 
 NOWHERE = "127.0.0.1:9"
 
@@ -55,7 +56,19 @@ def test_query_masks_whom_data_are_about_unless_asked(file: Path) -> None:
     assert "a tree" in text
     assert (told["code"], told["rows"], told["cursor"]) == ("0.0", 1, None)
 
-    shown, _ = lines(view(file, *asked, "--unmask"))
+
+def test_nothing_is_unmasked_before_it_is_on_record(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("query", "Outages", "--mrid", "outage-0001", "-o", "json", "--unmask")
+    monkeypatch.setattr("streams.cli.unmasking._WITHIN_S", 1.0)
+    refused = view(file, *asked)
+    assert (refused.returncode, refused.stdout) == (EXIT_FAILED, b"")
+    assert b"unmask_refused" in refused.stderr
+    recorded: list[tuple[object, ...]] = []
+    monkeypatch.setattr("streams.cli.view.record_unmasking", lambda _, *what: recorded.append(what))
+    shown, _ = lines(view(file, *asked))
+    assert recorded == [("view query", "Outages")]
     assert shown["key"] == "outage-0001"
     assert "Mill Lane 4" in json.dumps(shown)
 

@@ -52,6 +52,21 @@ LOCKED: Final[frozenset[str]] = frozenset(
     }
 )
 
+# What may stand in no settings file, environment or log. librdkafka's names, aliases included.
+SECRET: Final[frozenset[str]] = frozenset(
+    {
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.assertion.private.key.pem",
+        "sasl.oauthbearer.client.credentials.client.secret",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.config",
+        "sasl.password",
+        "ssl.key.password",
+        "ssl.key.pem",
+        "ssl.keystore.password",
+    }
+)
+
 # How long the broker holds back the answer to a fetch that finds nothing. It is also how long
 # a restore waits to be told that it stands at the end, and a single read for the answer to the
 # fetch before it (measured: 127 ms against 18), so that these ask in short intervals.
@@ -92,7 +107,7 @@ class KafkaSettings:
     session_timeout_ms: int = 6_000
     request_timeout_s: float = 10.0
     extra: Mapping[str, str | int | float | bool] = field(
-        default_factory=lambda: MappingProxyType({})
+        default_factory=lambda: MappingProxyType({}), repr=False
     )
 
     def __post_init__(self) -> None:

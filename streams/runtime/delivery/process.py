@@ -133,7 +133,7 @@ def _door(health: Health, settings: Settings, slot: int) -> HealthServer:
     wanted = settings.delivery.health_port
     port = wanted + slot if wanted else 0
     try:
-        server = HealthServer(health, settings.http.host, port)
+        server = HealthServer(health, settings.http, port)
     except OSError as error:
         raise OperatorError(
             "port_in_use",

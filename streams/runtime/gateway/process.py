@@ -14,16 +14,17 @@ import gc
 import logging
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from functools import cache, partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import uvicorn
 import uvloop
 from prometheus_client import Counter
 from starlette.types import ASGIApp
 
-from connectors.access import Gatekeeper, load_access
+from connectors.access import Access, Gatekeeper
 from connectors.destinations import load_destinations
 from connectors.http import Entrance
 from connectors.rest.config import RestLimits
@@ -31,11 +32,13 @@ from connectors.rest.events import EventDoor
 from connectors.rest.outbound import OutboundRoutes
 from connectors.rest.server import RestDoor
 from connectors.soap.config import SoapLimits
+from connectors.soap.credentials import Credentials
 from connectors.soap.nonces import Nonces
 from connectors.soap.security import Security
 from connectors.soap.server import SoapDoor
 from streams.engine.errors import FatalError
 from streams.runtime import metrics
+from streams.runtime.gateway.admission import Admission
 from streams.runtime.gateway.exchange import KafkaExchange
 from streams.runtime.gateway.outbox import KafkaOutbox
 from streams.runtime.gateway.protocol import guarded
@@ -100,13 +103,37 @@ def run_gateway(bootstrap: str, settings: Settings, slot: int) -> None:
     log("gateway", logging.INFO, "gateway stopped", slot=slot)
 
 
+class _Behind(NamedTuple):
+    """What works between the doors and Kafka; without one of them there is no gateway."""
+
+    exchange: KafkaExchange
+    subscriptions: KafkaSubscriptions
+    outbox: KafkaOutbox | None
+
+    @property
+    def ready(self) -> bool:
+        return self.exchange.ready and (self.outbox is None or self.outbox.ready)
+
+    @property
+    def broken(self) -> bool:
+        gone = self.exchange.broken or self.subscriptions.broken
+        return gone or (self.outbox is not None and self.outbox.broken)
+
+    async def stop(self) -> None:
+        await self.subscriptions.stop()
+        if self.outbox is not None:
+            await self.outbox.stop()
+        await self.exchange.stop()
+
+
 async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
     catalogue = load_catalogue(settings.catalogue)
     wanted = settings.gateway
+    admission = Admission(wanted.access_file, catalogue, _check_files)
     listening = listen(wanted.host, wanted.port)
     health = Health()
     port = wanted.health_port + slot if wanted.health_port else 0
-    probes = HealthServer(health, settings.http.host, port)
+    probes = HealthServer(health, settings.http, port)
     probes.start()
     exchange = KafkaExchange(
         kafka_settings(settings, bootstrap, catalogue),
@@ -119,9 +146,8 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
     outbox = _outbox(settings, bootstrap, catalogue, exchange, slot)
     if outbox is not None:
         outbox.start()
-    gatekeeper = Gatekeeper(
-        load_access(wanted.access_file, catalogue) if wanted.access_file else None
-    )
+    await admission.tend()
+    gatekeeper = admission.gatekeeper
     queries = ViewQueries(settings.views, catalogue, timeout_s=wanted.query_timeout_s)
     subscriptions = KafkaSubscriptions(
         kafka_settings(settings, bootstrap, catalogue),
@@ -141,28 +167,31 @@ async def _serve(bootstrap: str, settings: Settings, slot: int) -> None:
     started = partial(log, "gateway", logging.INFO, "gateway started", **told, port=wanted.port)
     pulling = OutboundRoutes(outbox, door.entrance, limits).routes() if outbox else []
     application = door.application(*soap.routes(), *pulling)
-    server = _Server(_config(application, wanted), exchange, subscriptions, started)
+    server = _Server(server_config(application, wanted), exchange, subscriptions, started)
 
-    def broken() -> bool:
-        return exchange.broken or subscriptions.broken or (outbox is not None and outbox.broken)
-
-    def ready() -> bool:
-        return exchange.ready and (outbox is None or outbox.ready)
-
-    beating = asyncio.create_task(_beat(health, ready, broken, server))
+    behind = _Behind(exchange, subscriptions, outbox)
+    beating = asyncio.create_task(_beat(health, behind, server))
+    admitting = asyncio.create_task(admission.keep())
     try:
         await server.serve([listening])
-        ended_by_itself = broken()
+        ended_by_itself = behind.broken
     finally:
         beating.cancel()
-        await subscriptions.stop()
-        if outbox is not None:
-            await outbox.stop()
-        await exchange.stop()
+        admitting.cancel()
+        await behind.stop()
         await queries.stop()
         probes.close()
     if ended_by_itself:
         raise FatalError("the exchange with Kafka broke")
+
+
+def _check_files(access: Access) -> None:
+    """Refuse an access file that names files which cannot be used.
+
+    Raises:
+        CredentialFileError: naming one.
+    """
+    Credentials(access.sources)
 
 
 def _soap(
@@ -197,10 +226,15 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _config(application: ASGIApp, wanted: Gateway) -> uvicorn.Config:
+def server_config(application: ASGIApp, wanted: Gateway) -> uvicorn.Config:
+    """How the gateway speaks HTTP and TLS."""
     tls: dict[str, Any] = {}
     if wanted.certificate_file and wanted.key_file:
         tls = {"ssl_certfile": wanted.certificate_file, "ssl_keyfile": wanted.key_file}
+    if wanted.client_ca_file:
+        required = wanted.client_certificates == "required"
+        asked = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+        tls |= {"ssl_ca_certs": wanted.client_ca_file, "ssl_cert_reqs": asked}
     return uvicorn.Config(
         application,
         http=guarded(wanted.head_timeout_s, wanted.unread_timeout_s),
@@ -233,15 +267,10 @@ def _outbox(
     return KafkaOutbox(kafka, catalogue, destinations, exchange.write, f"gateway-{slot}")
 
 
-async def _beat(
-    health: Health,
-    ready: Callable[[], bool],
-    broken: Callable[[], bool],
-    server: uvicorn.Server,
-) -> None:
+async def _beat(health: Health, behind: _Behind, server: uvicorn.Server) -> None:
     """Tell the probes that the loop turns; end the server that has nothing behind it any more."""
-    while not broken():
-        health.turned(ready=ready())
+    while not behind.broken:
+        health.turned(ready=behind.ready)
         await asyncio.sleep(_BEAT_S)
     server.should_exit = True
 

@@ -1,6 +1,7 @@
-"""Limits that the HTTP server itself does not have: time and size of a request's head.
+"""What the HTTP server itself does not have: limits of a request's head, the client's certificate.
 
-Lives here: the guard on one connection. Must not live here: what a request means.
+Lives here: the guard on one connection, and who is at its other end. Must not live here: what a
+request means.
 
 A client that sends its head a byte at a time (slow loris), or nothing at all, or headers without
 end, or that does not read its answer, holds a connection only so long, and little memory.
@@ -13,6 +14,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from connectors.certificates import names
+from connectors.credentials import CERTIFICATE
+
 
 class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with a clock that runs until the head is there; see `guarded`."""
@@ -24,10 +28,15 @@ class GuardedProtocol(HttpToolsProtocol):
     _clock: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _names: frozenset[str] = frozenset()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a first request."""
         super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        # One that was not asked for, or that is not good, is not given here.
+        certificate = tls.getpeercert(binary_form=True) if tls else None
+        self._names = names(certificate) if certificate else frozenset()
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -45,6 +54,12 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.transport.abort()
         elif self._idle():
             self._start_clock()
+
+    def on_message_begin(self) -> None:
+        """A request on this connection is of who showed the certificate."""
+        super().on_message_begin()
+        if self._names:
+            self.scope["extensions"] = {CERTIFICATE: {"names": self._names}}
 
     def on_headers_complete(self) -> None:
         """The head is there."""

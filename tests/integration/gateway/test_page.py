@@ -54,7 +54,7 @@ def test_the_access_file_of_the_page_is_accepted(tmp_path: Path) -> None:
     assert block is not None
     file = tmp_path / "access.toml"
     file.write_text(block[1], encoding="utf-8")
-    found = load_access(file, load_catalogue())
+    found = load_access(file, load_catalogue()).sources
     assert found["HES-NORTH"].requests_per_s == 500
     assert found["HES-NORTH"].allow[0].allows("I7", "MeterReadings", "created")
     assert not found["HES-NORTH"].allow[0].allows("I7", "MeterReadings", "delete")

@@ -56,6 +56,6 @@ def test_the_access_file_of_the_page_is_accepted(tmp_path: Path) -> None:
     assert block is not None
     file = tmp_path / "access.toml"
     file.write_text(block[1], encoding="utf-8")
-    found = load_access(file, load_catalogue())["EMS-1"]
+    found = load_access(file, load_catalogue()).sources["EMS-1"]
     assert found.password_file == Path("/etc/cimstream/ems-1.password")
     assert found.signing_certificate_files == (Path("/etc/cimstream/ems-1.pem"),)

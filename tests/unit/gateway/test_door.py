@@ -335,7 +335,7 @@ def test_a_source_above_its_rate_waits_and_others_do_not() -> None:
     client = Client(FakeExchange(), paced, clock=lambda: now)
     assert [client.post(X_API_Key=KEY).status_code for _ in range(3)] == [200, 200, 429]
     response = client.post(X_API_Key=KEY)
-    refused(response, 429, "rate_exceeded")
+    assert refused(response, 429, "rate_exceeded")["iec_code"] == "5.1"
     assert response.headers["retry-after"]
     other = message(source="HES-2")
     assert client.post(other, X_API_Key=OTHER_KEY).status_code == 200

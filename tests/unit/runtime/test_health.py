@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from streams.cli.listening import check_probes
 from streams.runtime.health import LIVE_WITHIN_S, Health, HealthServer
+from streams.runtime.settings import Http
+from tests.authority import Authority
+from topics.errors import OperatorError
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - to see that it is refused, and guarded where it is not
 
 
 class Clock:
@@ -30,7 +39,7 @@ def health(clock: Clock) -> Health:
 
 @pytest.fixture
 def port(health: Health) -> Iterator[int]:
-    server = HealthServer(health, "127.0.0.1", 0)
+    server = HealthServer(health, Http(), 0)
     server.start()
     yield server.port
     server.close()
@@ -84,4 +93,42 @@ def test_other_paths_say_which_there_are(port: int) -> None:
 
 def test_a_port_in_use_is_an_error_at_once(health: Health, port: int) -> None:
     with pytest.raises(OSError, match="in use"):
-        HealthServer(health, "127.0.0.1", port)
+        HealthServer(health, Http(), port)
+
+
+def test_probes_come_over_tls_where_there_is_a_certificate(health: Health, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    made = authority.server()
+    at = Http(host=EVERYWHERE, certificate_file=made.certificate, key_file=made.key)
+    check_probes(at)
+    server = HealthServer(health, at, 0)
+    server.start()
+    try:
+        # Goes silent in the middle of its handshake; others are answered all the same.
+        silent = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        trusting = ssl.create_default_context(cafile=str(authority.file))
+        url = f"https://127.0.0.1:{server.port}/health/live"
+        with urllib.request.urlopen(url, timeout=10, context=trusting) as answer:
+            assert answer.status == 200
+        with pytest.raises(OSError):  # noqa: PT011 - it is closed, or speaks something else
+            get(server.port, "/health/live")
+        silent.close()
+    finally:
+        server.close()
+
+
+def test_off_loopback_probes_are_not_served_unencrypted_unless_that_is_said(
+    tmp_path: Path,
+) -> None:
+    for host in (EVERYWHERE, "::", "10.0.0.1", "probes.example"):
+        with pytest.raises(OperatorError, match="probes_unencrypted"):
+            check_probes(Http(host=host))
+        check_probes(Http(host=host, unencrypted=True))
+    for host in ("127.0.0.1", "::1", "localhost"):
+        check_probes(Http(host=host))
+    made = Authority(tmp_path).server()
+    with pytest.raises(OperatorError, match="certificate_missing"):
+        check_probes(Http(host=EVERYWHERE, certificate_file=made.certificate))
+    made.key.chmod(0o644)
+    with pytest.raises(OperatorError, match="secret_unsafe"):
+        check_probes(Http(certificate_file=made.certificate, key_file=made.key))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from connectors.secret_files import read_secret
 from streams.engine.kafka.settings import LOCKED
 from streams.runtime.settings import load_settings
 from streams.runtime.wiring import kafka_settings, with_session_timeout
@@ -118,3 +119,54 @@ def test_the_session_is_the_shortest_the_brokers_allow_unless_one_was_chosen(
     settings = load_settings(kafka={"session_timeout_ms": chosen_ms})
     settled = with_session_timeout(settings, allowed_ms)
     assert kafka_settings(settled, "b:9092", load_catalogue()).session_timeout_ms == used_ms
+
+
+def test_a_secret_is_no_value_of_a_setting_but_the_name_of_a_file(tmp_path: Path) -> None:
+    write(tmp_path, '[kafka.properties]\n"sasl.password" = "hunter2"\n')
+    with pytest.raises(OperatorError) as refusal:
+        load_settings(tmp_path / "cimstream.toml")
+    assert "secret_files" in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+    write(tmp_path, '[kafka.secret_files]\n"sasl.username" = "a"\n')
+    with pytest.raises(OperatorError, match="no secret"):
+        load_settings(tmp_path / "cimstream.toml")
+
+
+def test_a_secret_is_read_from_its_file_and_shown_in_nothing(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2\n", encoding="utf-8")
+    secret.chmod(0o600)
+    write(tmp_path, f'[kafka.secret_files]\n"sasl.password" = "{secret}"\n')
+    settings = load_settings(tmp_path / "cimstream.toml")
+    kafka = kafka_settings(settings, "broker:9092", load_catalogue())
+    assert kafka.extra["sasl.password"] == "hunter2"
+    assert "hunter2" not in f"{settings!r}{kafka!r}{settings.model_dump_json()}"
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o644, 0o660, 0o666])
+def test_a_secret_that_others_could_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2", encoding="utf-8")
+    secret.chmod(mode)
+    with pytest.raises(OperatorError, match="secret_unsafe"):
+        read_secret(secret, "kafka.secret_files sasl.password")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfehunter2", b"x" * 70_000])
+def test_a_file_that_is_no_secret_is_refused_without_a_word_of_it(
+    tmp_path: Path, content: bytes
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_bytes(content)
+    secret.chmod(0o600)
+    with pytest.raises(OperatorError, match="secret_unreadable") as refusal:
+        read_secret(secret, "kafka.secret_files sasl.password")
+    assert "hunter2" not in str(refusal.value)
+    assert "xff" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("principal", ["User:*", "gateway", ":x", "User:"])
+def test_a_role_of_everybody_or_nobody_is_no_role(tmp_path: Path, principal: str) -> None:
+    write(tmp_path, f'[acls.principals]\ngateway = ["{principal}"]\n')
+    with pytest.raises(OperatorError, match="config_invalid"):
+        load_settings(tmp_path / "cimstream.toml")
