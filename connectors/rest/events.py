@@ -141,11 +141,11 @@ class EventDoor:
                 criteria.append((name, value))
         known = (naming.PRODUCTION, *self._catalogue.contexts)
         if context not in known or self._catalogue.context_of(noun.home, context) != context:
-            raise RequestError("criteria_unknown", f"its contexts are {', '.join(known)}")
+            raise RequestError("filter_unknown", f"its contexts are {', '.join(known)}")
         try:
             selection = select(criteria, noun.schema)
         except SelectionError as error:
-            raise RequestError("criteria_unknown", str(error)) from None
+            raise RequestError("filter_unknown", str(error)) from None
         # Who comes back says with the same address where it has been.
         beginning = read_beginning(headers.get("last-event-id", "") or begin)
         return naming.noun_log(noun.home, noun.name, context), beginning, selection

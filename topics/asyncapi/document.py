@@ -183,7 +183,8 @@ def _held(catalogue: Catalogue, spec: TopicSpec) -> Iterator[tuple[str, str]]:
     elif spec.purpose == "requests":
         yield messages.QUERY, messages.QUERY
     elif spec.purpose == "outbound":
-        yield messages.REPLY, messages.REPLY
+        for kind in (messages.REPLY, messages.ADDRESSED, messages.FATE):
+            yield kind, kind
     elif spec.purpose == "rejected":
         yield messages.REJECTION, messages.REJECTION
     else:

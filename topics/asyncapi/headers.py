@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from topics.addressing import EXPIRES, FATE, SUBJECT
 from topics.catalogue import VERBS
 from topics.chains import CHAIN
 from topics.queries import EXPIRY
@@ -41,6 +42,9 @@ _SAID: Final[Mapping[str, str]] = {
     "ce_destination": "The system addressed.",
     "cimstream_replyaddress": "Header ReplyAddress.",
     ANSWERS: "Which record on inbound it answers: topic/partition@offset.",
+    SUBJECT: "Key of the object that it is about; without it, of all of its noun.",
+    EXPIRES: "From then on it is not delivered, milliseconds since 1970 UTC.",
+    FATE: "What became of the delivery: delivered, or a stable code.",
     SAME_AS: "Without value: the record on inbound whose reply answers this one, too.",
     EXPIRY: "From then on nobody waits for an answer any more.",
     "cimstream_reroutedfrom": "Where the record lay before it was forwarded to its partition.",
@@ -105,11 +109,24 @@ _KINDS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ..
         (*_EVENT, *_ROUTING, "ce_destination", ANSWERS, "traceparent"),
         ("ce_correlationid", "cimstream_replyaddress", SAME_AS),
     ),
+    "addressed": (
+        (XML,),
+        (
+            *_EVENT, *_ROUTING, "ce_destination", "cimstream_inbound", "cimstream_inboundtime",
+            "traceparent",
+        ),
+        ("ce_correlationid", SUBJECT, EXPIRES),
+    ),
+    "fate": (
+        (XML,),
+        (*_EVENT, *_ROUTING, "ce_destination", "ce_correlationid", FATE),
+        ("traceparent",),
+    ),
     "rejection": (
         (XML, BYTES),
         ("content-type", *_WHY),
         (
-            *_EVENT[1:], *_ROUTING, *_CARRIED, "cimstream_inbound", "cimstream_object",
+            *_EVENT[1:], *_ROUTING, *_CARRIED, EXPIRES, "cimstream_inbound", "cimstream_object",
             "cimstream_objects", "cimstream_size", "cimstream_sha256", "__connect.errors.partition",
             "__connect.errors.offset",
         ),

@@ -45,6 +45,8 @@ def current(noun: str) -> str:
 
 QUERY: Final = "query"
 REPLY: Final = "reply"
+ADDRESSED: Final = "addressed"
+FATE: Final = "fate"
 REJECTION: Final = "rejection"
 
 
@@ -60,9 +62,14 @@ def every(catalogue: Catalogue) -> Iterator[tuple[str, Part]]:
         if noun.kind == "register" and noun.profile is not None:
             said = "The object's newest event; no value once it is deleted."
             yield current(noun.name), {**_event(noun, f"{noun.name}: state"), "description": said}
-    reply = _message("reply", "Reply", XML, _envelope(), key="the system addressed")
+    system = "the system addressed"
+    reply = _message("reply", "Reply", XML, _envelope(), key=system)
     told = "A ResponseMessage; no value where it was given before, to the record that is named."
     yield REPLY, {**reply, "description": told}
+    addressed = _message("addressed", "Message to one system", XML, _envelope(), key=system)
+    yield ADDRESSED, {**addressed, "description": "As received, in the order of its object."}
+    fate = _message("fate", "Fate of a delivery", XML, _envelope(), key=system)
+    yield FATE, {**fate, "description": "A ResponseMessage to who sent it; it answers no call."}
     query = _message("query", "Query", XML, _envelope(), key=_IDENTITY)
     yield QUERY, {**query, "description": "A RequestMessage with verb get, as received."}
     rejected = _message("rejection", "Rejection", XML, _envelope(), key="the inbound record's key")

@@ -144,7 +144,7 @@ def test_a_context_has_a_log_of_its_own() -> None:
     logs = FakeSubscriptions()
     refused(Client(logs).get(f"{PATH}?context=training"), 503, "log_missing")
     assert logs.asked[0][0] == "cim.training.i1.outages"
-    refused(Client(logs).get(f"{PATH}?context=HOME"), 400, "criteria_unknown")
+    refused(Client(logs).get(f"{PATH}?context=HOME"), 400, "filter_unknown")
 
 
 def test_what_the_log_no_longer_has_is_said_and_never_skipped() -> None:
@@ -177,8 +177,8 @@ def test_a_fault_of_ours_ends_the_stream_without_a_word_of_the_events(
         ("/v1/I1/Dreams/events", 404, "noun_unknown"),
         ("/v1/I7/Outages/events", 404, "log_elsewhere"),
         ("/v1/I12/Outages/events", 404, "interface_unknown"),
-        (f"{PATH}?colour=red", 400, "criteria_unknown"),
-        (f"{PATH}?field.colour=red", 400, "criteria_unknown"),
+        (f"{PATH}?colour=red", 400, "filter_unknown"),
+        (f"{PATH}?field.colour=red", 400, "filter_unknown"),
         (f"{PATH}?from=yesterday", 400, "position_invalid"),
         (f"{PATH}?from=2026-01-01T00:00:00", 400, "position_invalid"),
     ],
