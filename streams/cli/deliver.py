@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +9,12 @@ import typer
 
 from streams.cli.listening import check_probes
 from streams.cli.options import Bootstrap, ConfigFile, target
-from streams.cli.run import check_topics
+from streams.cli.supervising import fitted, supervise
 from streams.runtime.delivery.process import configured
 from streams.runtime.logs import configure
 from streams.runtime.process import EXIT_FENCED, Orders
 from streams.runtime.settings import Settings, load_settings
 from streams.runtime.slots import claim
-from streams.runtime.stopping import Stopping
-from streams.runtime.supervisor import Supervisor
-from streams.runtime.wiring import with_session_timeout
-from topics import provision
 from topics.errors import OperatorError
 
 
@@ -73,26 +68,15 @@ def deliver(
     aim = target(bootstrap, config)
     check_probes(settings.http)
     configured(settings, aim.catalogue)
-    servers = aim.kafka.bootstrap_servers
-    admin = provision.connect(servers, aim.kafka.extra)
-    check_topics(admin, aim.catalogue)
-    allowed_ms = provision.session_timeout_min_ms(admin)
-    raise typer.Exit(_supervise(servers, with_session_timeout(settings, allowed_ms)))
+    raise typer.Exit(_supervise(aim.kafka.bootstrap_servers, fitted(settings, aim)))
 
 
 def _supervise(servers: str, settings: Settings) -> int:
-    stopping = Stopping()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     wanted = settings.delivery
     folder = settings.worker.state_folder / "delivery"
     slots = claim(folder, wanted.processes, wanted.first_slot)
-    try:
-        orders = [Orders(servers, settings, delivery=slot.number) for slot in slots]
-        status = Supervisor(orders, stopping).run()
-    finally:
-        for slot in slots:
-            slot.close()
+    orders = [Orders(servers, settings, delivery=slot.number) for slot in slots]
+    status = supervise(orders, slots)
     if status == EXIT_FENCED:
         raise OperatorError(
             "slot_taken",

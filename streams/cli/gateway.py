@@ -6,7 +6,6 @@ Lives here: options, and refusing to start where it would not be safe. Must not 
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -18,14 +17,11 @@ from connectors.destinations import load_destinations
 from connectors.soap.credentials import Credentials
 from streams.cli.listening import check_certificate, check_probes, check_there, is_loopback
 from streams.cli.options import Bootstrap, ConfigFile, target
-from streams.cli.run import check_topics
+from streams.cli.supervising import fitted, supervise
 from streams.runtime.gateway.process import listen
 from streams.runtime.logs import configure
 from streams.runtime.process import Orders
 from streams.runtime.settings import Gateway, Settings, load_settings
-from streams.runtime.stopping import Stopping
-from streams.runtime.supervisor import Supervisor
-from topics import provision
 from topics.errors import EXIT_CONFIG, OperatorError
 
 
@@ -84,9 +80,7 @@ def gateway(
         Credentials(load_access(settings.gateway.access_file, aim.catalogue).sources)
     if settings.delivery.destinations_file is not None:
         load_destinations(settings.delivery.destinations_file, aim.catalogue)
-    admin = provision.connect(aim.kafka.bootstrap_servers, aim.kafka.extra)
-    check_topics(admin, aim.catalogue)
-    raise typer.Exit(_supervise(aim.kafka.bootstrap_servers, settings))
+    raise typer.Exit(_supervise(aim.kafka.bootstrap_servers, fitted(settings, aim)))
 
 
 def gateway_key() -> None:
@@ -146,9 +140,6 @@ def check_safe(wanted: Gateway) -> None:
 
 
 def _supervise(servers: str, settings: Settings) -> int:
-    stopping = Stopping()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     wanted = settings.gateway
     try:
         # Held while the slots run, but not listening: so all of them get the same free port.
@@ -165,4 +156,4 @@ def _supervise(servers: str, settings: Settings) -> int:
     settings = settings.model_copy(update={"gateway": settled})
     with held:
         orders = [Orders(servers, settings, gateway=slot) for slot in range(wanted.processes)]
-        return Supervisor(orders, stopping).run()
+        return supervise(orders)

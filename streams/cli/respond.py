@@ -5,23 +5,19 @@ Lives here: options. Must not live here: answering (`streams.runtime.responding`
 
 from __future__ import annotations
 
-import signal
 from typing import Annotated
 
 import typer
 
 from streams.cli.listening import check_probes
 from streams.cli.options import Bootstrap, ConfigFile, target
-from streams.cli.run import check_functions, check_interfaces, check_topics
+from streams.cli.run import check_functions, check_interfaces
+from streams.cli.supervising import fitted, supervise
 from streams.runtime.logs import configure
 from streams.runtime.process import EXIT_FENCED, EXIT_STATE_LOST, Orders
 from streams.runtime.responding import FOLDER
 from streams.runtime.settings import Settings, load_settings
 from streams.runtime.slots import claim
-from streams.runtime.stopping import Stopping
-from streams.runtime.supervisor import Supervisor
-from streams.runtime.wiring import with_session_timeout
-from topics import provision
 from topics.errors import OperatorError
 
 
@@ -98,26 +94,15 @@ def respond(
     check_interfaces(settings.respond.interfaces, aim.catalogue)
     check_functions(settings, aim.catalogue)
     check_probes(settings.http)
-    servers = aim.kafka.bootstrap_servers
-    admin = provision.connect(servers, aim.kafka.extra)
-    check_topics(admin, aim.catalogue)
-    allowed_ms = provision.session_timeout_min_ms(admin)
-    raise typer.Exit(_supervise(servers, with_session_timeout(settings, allowed_ms)))
+    raise typer.Exit(_supervise(aim.kafka.bootstrap_servers, fitted(settings, aim)))
 
 
 def _supervise(servers: str, settings: Settings) -> int:
-    stopping = Stopping()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     wanted = settings.respond
     folder = settings.worker.state_folder / FOLDER
     slots = claim(folder, max(1, wanted.processes), wanted.first_slot)
-    try:
-        orders = [Orders(servers, settings, responder=slot.number) for slot in slots]
-        status = Supervisor(orders, stopping).run()
-    finally:
-        for slot in slots:
-            slot.close()
+    orders = [Orders(servers, settings, responder=slot.number) for slot in slots]
+    status = supervise(orders, slots)
     if status in (EXIT_FENCED, EXIT_STATE_LOST):
         raise OperatorError(
             "slot_taken" if status == EXIT_FENCED else "state_lost",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from streams.cli.listening import check_probes
 from streams.cli.options import Bootstrap, ConfigFile, target
+from streams.cli.supervising import fitted, supervise
 from streams.processors.rules import read_folder
 from streams.runtime.logs import configure
 from streams.runtime.process import EXIT_FENCED, EXIT_STATE_LOST, Orders
@@ -19,10 +19,7 @@ from streams.runtime.responding import FOLDER, configured
 from streams.runtime.settings import Settings, load_settings
 from streams.runtime.slots import claim
 from streams.runtime.sources import make_configured
-from streams.runtime.stopping import Stopping
-from streams.runtime.supervisor import Supervisor
-from streams.runtime.wiring import with_session_timeout
-from topics import Catalogue, provision
+from topics import Catalogue
 from topics.errors import EXIT_CONFIG, OperatorError
 
 
@@ -89,17 +86,10 @@ def run(
         check_functions(settings, aim.catalogue)
     if settings.rules.folder is not None:
         read_folder(settings.rules.folder, aim.catalogue)
-    servers = aim.kafka.bootstrap_servers
-    admin = provision.connect(servers, aim.kafka.extra)
-    check_topics(admin, aim.catalogue)
-    allowed_ms = provision.session_timeout_min_ms(admin)
-    raise typer.Exit(_supervise(servers, with_session_timeout(settings, allowed_ms)))
+    raise typer.Exit(_supervise(aim.kafka.bootstrap_servers, fitted(settings, aim)))
 
 
 def _supervise(servers: str, settings: Settings) -> int:
-    stopping = Stopping()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     worker, respond = settings.worker, settings.respond
     slots = claim(worker.state_folder, worker.workers, worker.first_slot)
     orders = [
@@ -112,11 +102,7 @@ def _supervise(servers: str, settings: Settings) -> int:
         answering = claim(worker.state_folder / FOLDER, respond.processes, respond.first_slot)
         orders += [Orders(servers, settings, responder=slot.number) for slot in answering]
         slots += answering
-    try:
-        status = Supervisor(orders, stopping).run()
-    finally:
-        for slot in slots:
-            slot.close()
+    status = supervise(orders, slots)
     if status == EXIT_FENCED:
         raise OperatorError(
             "slot_taken",
@@ -153,30 +139,3 @@ def check_functions(settings: Settings, catalogue: Catalogue) -> None:
     # Where their processes find them too: `python -m` has the working folder on its path.
     sys.path.insert(0, str(Path.cwd()))
     configured(settings, catalogue)
-
-
-def check_topics(admin: provision.Admin, catalogue: Catalogue) -> None:
-    """Refuse to start where a topic is missing or has another number of partitions.
-
-    State and identity depend on the counts: with another one, repeats would not meet.
-    """
-    found = provision.outline(admin, catalogue)
-    conflicts = found.of("conflict")
-    if conflicts:
-        raise OperatorError(
-            "topics_conflict",
-            what=f"{len(conflicts)} topics differ from the catalogue in what cannot be changed",
-            where=", ".join(row.topic.name for row in conflicts[:5]),
-            why="deduplication depends on the number of partitions",
-            fix="see `cimstream topics plan`",
-            exit_code=EXIT_CONFIG,
-        )
-    missing = found.of("create")
-    if missing:
-        raise OperatorError(
-            "topics_missing",
-            what=f"{len(missing)} topics of the catalogue do not exist",
-            where=", ".join(row.topic.name for row in missing[:5]),
-            fix="run `cimstream topics apply`",
-            exit_code=EXIT_CONFIG,
-        )
