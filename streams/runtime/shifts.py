@@ -10,10 +10,15 @@ Lives here: the threads. Must not live here: what is done in a turn, when a thre
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from schemas.parsers import has_read_enough
+
+ALLOCATOR: Final[Mapping[str, str]] = {"MALLOC_ARENA_MAX": "2"}
+"""For the environment of a process that works in shifts. Left alone, glibc gives new threads arenas
+of their own, up to eight per core, and one after the other keeps what its largest message took."""
 
 
 def in_shifts(turn: Callable[[], None], over: Callable[[], bool]) -> None:

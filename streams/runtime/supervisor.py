@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from typing import Final
 
 from streams.runtime.logs import log
 from streams.runtime.process import EXIT_FENCED, EXIT_STATE_LOST, Orders
+from streams.runtime.shifts import ALLOCATOR
 
 _CHECK_S: Final = 0.05
 _BACKOFF_S: Final = (0.0, 0.5, 1.0, 2.0, 5.0)
@@ -106,6 +108,7 @@ class Supervisor:
             [sys.executable, "-m", "streams.runtime.process"],
             stdin=subprocess.PIPE,
             start_new_session=True,
+            env={**ALLOCATOR, **os.environ},
         )
         child.started_at = now
         pipe = child.process.stdin

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing.connection
+import os
 import random
 import resource
 import time
@@ -20,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
 
-from streams.runtime.shifts import in_shifts
+from streams.runtime.shifts import ALLOCATOR, in_shifts
 from tests.fuzz import mutations
 from tests.fuzz.corpus import Corpus
 from tests.fuzz.judge import Edge, FindingError
@@ -224,6 +225,8 @@ class _Job:
     def __init__(self, seed: int, numbers: range, corpus: Corpus) -> None:
         self._numbers = numbers
         self.pipe, theirs = multiprocessing.Pipe(duplex=False)
+        for name, value in ALLOCATOR.items():  # as the supervisor does it
+            os.environ.setdefault(name, value)
         context = multiprocessing.get_context("spawn")
         self._process = context.Process(target=work, args=(seed, numbers, corpus, theirs))
         self._process.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event
 from typing import Any
 
@@ -27,7 +27,8 @@ class Script:
     def clock(self) -> float:
         return self.now
 
-    def start(self, *_: Any, **__: Any) -> Script.Process:
+    def start(self, *_: Any, env: Mapping[str, str], **__: Any) -> Script.Process:
+        self.env = env
         if not self.lives:
             self.stopping.set()
             return Script.Process(self, float("inf"), 0)
@@ -156,6 +157,22 @@ def test_every_process_is_asked_to_end_and_killed_where_it_does_not(
     assert Supervisor(orders, stopping).run() == 0
     gone = ["gone"] if ends else ["killed", "gone"]
     assert heard == [signal.SIGTERM, signal.SIGTERM, *gone, *gone]
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [(None, "2"), ("4", "4")])
+def test_a_process_has_few_arenas_of_memory_unless_somebody_wants_another_number(
+    supervise: Callable[[Script], int],
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: str | None,
+    expected: str,
+) -> None:
+    """With as many as glibc likes, each shift leaves another one full of holes."""
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    if wanted is not None:
+        monkeypatch.setenv("MALLOC_ARENA_MAX", wanted)
+    script = Script()
+    supervise(script)
+    assert script.env["MALLOC_ARENA_MAX"] == expected
 
 
 def test_orders_survive_the_pipe() -> None:
