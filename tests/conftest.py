@@ -40,6 +40,17 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield broker.bootstrap
 
 
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """As `kafka`, for one file whose examples say how many there are, or wait as users do.
+
+    Elsewhere others may have sent the same examples, or left a slot that is waited for.
+    """
+    local = BrokerSettings(data_folder=tmp_path_factory.mktemp("own") / "broker", port=0)
+    with broker_for(local) as broker:
+        yield broker.bootstrap
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The folder of the socket of a PostgreSQL server; skips where none can be had."""

@@ -55,11 +55,13 @@ def make_run(kafka: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
         started.append(Run(kafka, tmp_path / folder, *arguments, **variables))
         return started[-1]
 
-    yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+    try:
+        yield start
+    finally:
+        for one in started:
+            if one.process.poll() is None:
+                one.process.kill()
+                one.process.wait()
 
 
 def cimstream(bootstrap: str, *arguments: str) -> str:

@@ -31,6 +31,12 @@ TLS = {"ca_file", "certificate_file", "key_file"}
 SOAP = {"soap_version", "username"}
 
 
+@pytest.fixture(scope="module")
+def kafka(own_kafka: str) -> str:
+    """One that nobody else sends to."""
+    return own_kafka
+
+
 @pytest.mark.integration
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="it needs curl")
 def test_the_examples_of_the_page_do_what_it_says(kafka: str, tmp_path: Path) -> None:

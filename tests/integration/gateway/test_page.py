@@ -25,6 +25,12 @@ BLOCKS = re.findall(r"```sh\n(.*?)```\n```text\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
+def kafka(own_kafka: str) -> str:
+    """One that nobody else sends to."""
+    return own_kafka
+
+
+@pytest.fixture(scope="module")
 def gateway(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayRun]:
     """A gateway with what answers behind it."""
     folder = tmp_path_factory.mktemp("run")

@@ -26,6 +26,12 @@ BLOCKS = re.findall(r"```(sh|python)\n(.*?)```\n```text\n(.*?)```", PAGE, re.DOT
 
 
 @pytest.fixture(scope="module")
+def kafka(own_kafka: str) -> str:
+    """One that nobody else sends to."""
+    return own_kafka
+
+
+@pytest.fixture(scope="module")
 def gateway(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayRun]:
     """A gateway with what answers behind it."""
     with contextmanager(make_run)(kafka, tmp_path_factory.mktemp("run")) as start_run:

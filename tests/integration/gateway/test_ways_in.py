@@ -55,6 +55,12 @@ _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 _ID = re.compile(rb"(MessageID>)([^<]*)")
 
 
+@pytest.fixture(scope="module")
+def kafka(own_kafka: str) -> str:
+    """One that nobody else sends to."""
+    return own_kafka
+
+
 def example(name: str) -> bytes:
     """An example whose message and objects nobody has sent before."""
     (file,) = EXAMPLES.rglob(f"{name}.xml")
