@@ -9,6 +9,7 @@ Invariant: a file that is half understood never holds, not even in part: the one
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from topics.errors import OperatorError
 # A key that was withdrawn opens the door so much longer.
 _LOOK_S: Final = 2.0
 
-_Stamp = tuple[int, int, int] | None
+_Stamp = bytes | None
 
 
 class Admission:
@@ -78,9 +79,8 @@ class Admission:
 
 
 def _stamp(file: Path | None) -> _Stamp:
-    """What changes when the file is written or replaced; None where there is none."""
+    """What changes when the file says something else; None where there is none to read."""
     try:
-        found = file.stat() if file else None
+        return hashlib.sha256(file.read_bytes()).digest() if file else None
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
