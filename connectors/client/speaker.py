@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import ssl
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypedDict
@@ -39,7 +40,7 @@ class Said(TypedDict, total=False):
     wait_s: float
 
 
-class Speaker:
+class Speaker(ABC):
     """What both clients have: who they are, and the messages they make."""
 
     def __init__(
@@ -68,9 +69,9 @@ class Speaker:
         )
         self._connect({"base_url": self._config.url, "verify": tls or True})
 
+    @abstractmethod
     def _connect(self, options: dict[str, Any]) -> None:
         """Make the client of httpx."""
-        raise NotImplementedError
 
     def message(
         self,

@@ -6,12 +6,14 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from streams.engine.record import Record
+from tests.integration.data_rig import committed
 from tests.integration.service import PATIENCE_S, Service
 
 XML = {"Content-Type": "application/xml"}
@@ -103,3 +105,18 @@ def written(folder: Path, text: str) -> Path:
     file = folder / f"{uuid.uuid4().hex}.toml"
     file.write_text(text, encoding="utf-8")
     return file
+
+
+def of(kafka: str, topic: str, source: str) -> list[Record]:
+    """What was committed on a topic for messages of one source."""
+    wanted = ("ce_source", source.encode())
+    return [record for record in committed(kafka, topic) if wanted in record.headers]
+
+
+def awaited(find: Callable[[], list[Any]], count: int) -> list[Any]:
+    """What is found, once it is as many."""
+    deadline = time.monotonic() + PATIENCE_S
+    while len(found := find()) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count}"
+        time.sleep(0.1)
+    return found

@@ -9,7 +9,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from threading import Thread
 from typing import Any
 
@@ -17,11 +17,10 @@ import httpx
 import pytest
 
 from connectors.client import Client, ConflictError, Event, Reply
-from tests.integration.data_rig import cimstream, lines, make_topics, message
-from tests.integration.gateway.rig import GatewayRun, make_gateway, new_source
-from tests.integration.gateway.test_gateway import awaited, of
+from tests.integration.data_rig import cimstream, lines, message
+from tests.integration.gateway.rig import GatewayRun, awaited, new_source, of
 from tests.integration.service import PATIENCE_S
-from tests.integration.test_run import Run, make_run
+from tests.integration.test_run import Run
 
 pytestmark = pytest.mark.integration
 
@@ -31,28 +30,6 @@ OUTAGE = (
     '<Outages xmlns="urn:cimstream:Outages:1"><Outage><mRID>{}</mRID>'
     "<cause>{}</cause><outageKind>unplanned</outageKind></Outage></Outages>"
 )
-
-
-@pytest.fixture(scope="module")
-def processing(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """What answers: I7 and I1."""
-    with contextmanager(make_run)(kafka, tmp_path_factory.mktemp("run")) as start_run:
-        run = start_run("--interface", "I1")
-        run.await_event("partitions assigned")
-        yield run
-
-
-@pytest.fixture
-def start(kafka: str) -> Iterator[Callable[..., GatewayRun]]:
-    make_topics(kafka)
-    yield from make_gateway(kafka)
-
-
-@pytest.fixture(scope="module")
-def gateway(kafka: str, processing: Run) -> Iterator[GatewayRun]:
-    """One for all tests that do not hurt it."""
-    with contextmanager(make_gateway)(kafka) as start_gateway:
-        yield start_gateway()
 
 
 def killed(

@@ -9,12 +9,10 @@ import subprocess
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import httpx
 import pytest
@@ -22,18 +20,18 @@ import pytest
 from connectors.access import key_hash, new_key
 from streams.cli.errors import EXIT_INTERRUPTED
 from streams.demo import messages as m
-from streams.engine.record import Record
-from tests.integration.data_rig import cimstream, committed, make_topics, message
+from tests.integration.data_rig import cimstream, committed, message
 from tests.integration.gateway.rig import (
     GatewayRun,
-    make_gateway,
+    awaited,
     new_source,
+    of,
     post,
     post_until_answered,
     written,
 )
 from tests.integration.service import PATIENCE_S
-from tests.integration.test_run import Run, make_run
+from tests.integration.test_run import Run
 from topics import naming
 from topics.errors import EXIT_CONFIG
 
@@ -42,41 +40,6 @@ pytestmark = pytest.mark.integration
 LOG = "cim.i7.meter-readings"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - to see that it is refused, and guarded where it is not
 MESSAGES, CLIENTS, KILLS = 400, 8, 3
-
-
-@pytest.fixture(scope="module")
-def processing(kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """What answers: I7 and I1. Nothing answers on I6."""
-    with contextmanager(make_run)(kafka, tmp_path_factory.mktemp("run")) as start_run:
-        run = start_run("--interface", "I1")
-        run.await_event("partitions assigned")
-        yield run
-
-
-@pytest.fixture
-def start(kafka: str) -> Iterator[Callable[..., GatewayRun]]:
-    make_topics(kafka)
-    yield from make_gateway(kafka)
-
-
-@pytest.fixture(scope="module")
-def gateway(kafka: str, processing: Run) -> Iterator[GatewayRun]:
-    """One without access file, for all tests that do not hurt it."""
-    with contextmanager(make_gateway)(kafka) as start_gateway:
-        yield start_gateway()
-
-
-def of(kafka: str, topic: str, source: str) -> list[Record]:
-    wanted = ("ce_source", source.encode())
-    return [record for record in committed(kafka, topic) if wanted in record.headers]
-
-
-def awaited(find: Callable[[], list[Any]], count: int) -> list[Any]:
-    deadline = time.monotonic() + PATIENCE_S
-    while len(found := find()) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count}"
-        time.sleep(0.1)
-    return found
 
 
 def outage(verb: str, mrid: str, expected_revision: int = 0) -> bytes:

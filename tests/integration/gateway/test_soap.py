@@ -26,8 +26,7 @@ from connectors.soap.carried import operation
 from schemas.envelope import Kind, Message
 from tests.integration.data_rig import make_topics, message
 from tests.integration.gateway.node import called, node_soap
-from tests.integration.gateway.rig import GatewayRun, make_gateway, new_source, written
-from tests.integration.gateway.test_gateway import awaited, of
+from tests.integration.gateway.rig import GatewayRun, awaited, make_gateway, new_source, of, written
 from tests.integration.service import PATIENCE_S
 from tests.integration.test_run import Run, make_run
 from tests.unit.gateway.certificates import pair

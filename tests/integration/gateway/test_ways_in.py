@@ -23,8 +23,7 @@ from streams.engine.kafka import KafkaSettings
 from streams.engine.record import Output, Record
 from streams.runtime.sending import Delivery, LoopSender
 from tests.integration.data_rig import cimstream, committed, make_topics
-from tests.integration.gateway.rig import GatewayRun, make_gateway, post
-from tests.integration.gateway.test_gateway import awaited
+from tests.integration.gateway.rig import GatewayRun, awaited, make_gateway, post
 from tests.integration.service import PATIENCE_S
 from tests.integration.test_run import make_run
 from tests.unit.gateway.soap_client import CATALOGUE, SOAP_11, SOAP_12, enveloped
