@@ -7,6 +7,7 @@ by name, and guesses about a missing zone. Invariant: what `to_epoch_ms` accepts
 
 import re
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 _DATE_TIME: Final = re.compile(
@@ -101,9 +102,16 @@ def from_epoch_ms(instant_ms: int) -> str:
         raise ValueError("an instant outside the years 1 to 9999 has no xs:dateTime")
     days, of_day_ms = divmod(instant_ms, _DAY_MS)
     seconds, millis = divmod(of_day_ms, 1000)
-    day = date.fromordinal(days + _EPOCH_DAY).isoformat()
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
     fraction = f".{millis:03d}" if millis else ""
-    return f"{day}T{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{fraction}Z"
+    return f"{_day(days)}T{hour:02d}:{minute:02d}:{second:02d}{fraction}Z"
+
+
+@lru_cache(maxsize=64)
+def _day(days: int) -> str:
+    """The times of a message are mostly of a few days."""
+    return date.fromordinal(days + _EPOCH_DAY).isoformat()
 
 
 def minute_from_epoch_ms(instant_ms: int) -> str:

@@ -143,18 +143,21 @@ class View:
         nouns = {criteria.noun}
         if criteria.noun == READINGS and (criteria.names or criteria.feeders):
             nouns.update(SUBJECT_REGISTERS)
-        by_topic: dict[str, list[Position]] = {}
-        for at, position in self._reader.positions().items():
-            by_topic.setdefault(at.topic, []).append(position)
-        found = {}
-        for log in self._logs.values():
-            if log.noun in nouns and log.context == criteria.context:
-                there = by_topic.get(log.topic, [])
-                found[log.topic] = Lag(
-                    sum(position.lag for position in there),
-                    min((position.caught_up_ms for position in there), default=0),
-                )
-        return found
+        topics = [
+            log.topic
+            for log in self._logs.values()
+            if log.noun in nouns and log.context == criteria.context
+        ]
+        by_topic: dict[str, list[Position]] = {topic: [] for topic in topics}
+        for at, position in self._reader.positions(topics).items():
+            by_topic[at.topic].append(position)
+        return {
+            topic: Lag(
+                sum(position.lag for position in there),
+                min((position.caught_up_ms for position in there), default=0),
+            )
+            for topic, there in by_topic.items()
+        }
 
     def _gaps(self, criteria: Criteria, kind: Kind, lag: Mapping[str, Lag]) -> Iterator[Gap]:
         oldest = self._clock_ms() - self._fresh_ms

@@ -9,7 +9,7 @@ that a page goes on where the last one ended, whatever was written meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -43,9 +43,12 @@ class SqlReader:
         """Everything that is read inside is of one moment."""
         return self._database.transaction(write=False)
 
-    def positions(self) -> Mapping[TopicPartition, Position]:
-        """How far the view is."""
-        return read_positions(self._database)
+    def positions(self, topics: Collection[str] | None = None) -> Mapping[TopicPartition, Position]:
+        """How far the view is, with these topics; None: with all."""
+        if topics is None:
+            return read_positions(self._database)
+        where = _Where(f"topic IN ({_marks(topics)})", list(topics))
+        return read_positions(self._database, f"WHERE {where}", where.values)
 
     def floor_ms(self) -> int:
         """Histories are whole from this append time on."""
@@ -187,5 +190,5 @@ class _Where:
         return " AND ".join(self._conditions)
 
 
-def _marks(values: Sequence[str] | Mapping[str, object] | frozenset[str]) -> str:
+def _marks(values: Collection[str]) -> str:
     return ", ".join("?" * len(values))

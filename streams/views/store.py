@@ -6,7 +6,7 @@ SQL (`writing`, `reading`), drivers (`sqlite`, `postgres`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -152,8 +152,8 @@ class Reader(Protocol):
     def snapshot(self) -> AbstractContextManager[None]:
         """Everything that is read inside is of one moment."""
 
-    def positions(self) -> Mapping[TopicPartition, Position]:
-        """How far the view is."""
+    def positions(self, topics: Collection[str] | None = None) -> Mapping[TopicPartition, Position]:
+        """How far the view is, with these topics; None: with all."""
 
     def floor_ms(self) -> int:
         """Histories are whole from this append time on."""

@@ -10,7 +10,7 @@ follower that is no longer the view's one writes nothing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Final
@@ -19,7 +19,7 @@ from streams.engine.errors import FencedError
 from streams.engine.record import TopicPartition
 from streams.views.model import DAY_MS, ObjectId, ObjectRow, ReadingRow, Subject
 from streams.views.store import Batch, Position
-from streams.views.tables import TRIMMED, Database, clear, meta, prepare, set_meta
+from streams.views.tables import TRIMMED, Database, Value, clear, meta, prepare, set_meta
 
 _FOLLOWER: Final = "follower"
 _FLOOR: Final = "floor_ms"
@@ -229,10 +229,13 @@ class SqlWriter:
         self._database.execute_many(_SUBJECT, newest)
 
 
-def read_positions(database: Database) -> dict[TopicPartition, Position]:
+def read_positions(
+    database: Database, where: str = "", values: Sequence[Value] = ()
+) -> dict[TopicPartition, Position]:
     """How far the view is."""
     rows = database.execute(
         "SELECT topic, partition, topic_id, next_offset, end_offset, begun_ms, caught_up_ms"
-        " FROM positions"
+        f" FROM positions {where}",
+        values,
     )
     return {TopicPartition(row[0], row[1]): Position(*row[2:]) for row in rows}
