@@ -109,13 +109,18 @@ def main() -> int:
         with broker.broker_for(settings, os.environ) as info:
             make_topics(info.bootstrap)
             found = measure(info.bootstrap, folder)
-    sys.stdout.write(
+    print(told(found))
+    print(", ".join(f"{key} {value}" for key, value in facts().items()))
+    return 0
+
+
+def told(found: Figures) -> str:
+    """The figures as a line."""
+    return (
         f"A meter's day ({VALUES} readings) asked for at {RATE_PER_S} queries/s: "
         f"p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms "
-        f"(load {found.load[0]:.1f} before, {found.load[1]:.1f} after)\n"
-        f"{', '.join(f'{key} {value}' for key, value in facts().items())}\n"
+        f"(load {found.load[0]:.1f} before, {found.load[1]:.1f} after)"
     )
-    return 0
 
 
 if __name__ == "__main__":

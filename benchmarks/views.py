@@ -38,6 +38,7 @@ from streams.views.reading import SqlReader
 from streams.views.writing import SqlWriter
 
 METERS: Final = 3_500
+DAYS: Final = 30
 VALUES: Final = 96
 QUESTIONS: Final = 2_000
 _TYPE: Final = "0.0.2.4.1.1.12.0.0.0.0.0.0.0.0.3.72.0"
@@ -117,8 +118,9 @@ def _mrid(number: int) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_OID, str(number)))
 
 
-def _fill(bootstrap: str, topic: str, days: int) -> None:
-    """A log as intake writes it: day by day, a series of each meter."""
+def fill(bootstrap: str, days: int) -> str:
+    """Make a log as intake writes it, day by day a series of each meter; give its topic."""
+    topic = f"bench-view-{uuid.uuid4().hex[:8]}"
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.create_topics([NewTopic(topic, _PARTITIONS, 1)])[topic].result()
     producer = Producer(
@@ -145,32 +147,33 @@ def _fill(bootstrap: str, topic: str, days: int) -> None:
             producer.produce(topic, start + said + body, _mrid(number))
             producer.poll(0)
         producer.flush()
+    return topic
 
 
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.views", description=__doc__)
-    parser.add_argument("--days", type=int, default=30, help=f"of {METERS:,} meters")
+    parser.add_argument("--days", type=int, default=DAYS, help=f"of {METERS:,} meters")
     parser.add_argument("--postgres", metavar="URL", help="also in this empty database")
     options = parser.parse_args()
-    topic = f"bench-view-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory(prefix="cimstream-bench-") as name:
         settings = broker.BrokerSettings(data_folder=Path(name) / "kafka", port=0)
         with broker.broker_for(settings, os.environ) as info:
-            _fill(info.bootstrap, topic, options.days)
+            topic = fill(info.bootstrap, options.days)
             for database in (str(Path(name) / "view.sqlite"), options.postgres):
                 if database:
                     found = measure(info.bootstrap, database, topic, options.days)
-                    _print("PostgreSQL" if database == options.postgres else "SQLite", found)
+                    print(told("PostgreSQL" if database == options.postgres else "SQLite", found))
     print(", ".join(f"{name} {value}" for name, value in facts().items()))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"load of the machine {load}")
     return 0
 
 
-def _print(database: str, found: Figures) -> None:
+def told(database: str, found: Figures) -> str:
+    """The figures as lines."""
     per_s = found.series / found.follow_s
-    print(
+    return (
         f"{database}: {found.series:,} series ({found.series * VALUES:,} readings) followed in"
         f" {found.follow_s:.1f} s, {per_s:,.0f} series/s, {per_s * VALUES:,.0f} readings/s,"
         f" {found.series / found.follow_cpu_s:,.0f} series per CPU-second of the follower;"
