@@ -41,9 +41,14 @@ def text_of(element: etree._Element | None) -> str | None:
     return element.text.strip(SPACE) or None
 
 
+def first(parent: etree._Element, tag: str) -> etree._Element | None:
+    """The first child of this name; `find` reads a path, which takes three times as long."""
+    return next(parent.iterchildren(tag), None)
+
+
 def text(parent: etree._Element, tag: str) -> str | None:
     """The text of a child leaf."""
-    return text_of(parent.find(tag))
+    return text_of(first(parent, tag))
 
 
 def millis_of(element: etree._Element | None, findings: Findings) -> int | None:
@@ -70,7 +75,7 @@ def millis_in(
 
 def millis(parent: etree._Element, tag: str, findings: Findings) -> int | None:
     """The time in a child leaf."""
-    return millis_of(parent.find(tag), findings)
+    return millis_of(first(parent, tag), findings)
 
 
 def flag(parent: etree._Element, tag: str) -> bool | None:
@@ -118,10 +123,10 @@ def name_of(element: etree._Element, space: str) -> Record | None:
     name = text(element, space + "name")
     if name is None:
         return None
-    kind = element.find(space + "NameType")
+    kind = first(element, space + "NameType")
     if kind is None:
         return {"name": name, **_NO_KIND}
-    authority = kind.find(space + "NameTypeAuthority")
+    authority = first(kind, space + "NameTypeAuthority")
     return {
         "name": name,
         "type": text(kind, space + "name"),
@@ -181,7 +186,7 @@ def meter(element: etree._Element | None, space: str, findings: Findings) -> Rec
     return {
         **texts(element, space, "mRID", "serialNumber"),
         "names": names(element, space),
-        "status": status(element.find(space + "status"), space, findings),
+        "status": status(first(element, space + "status"), space, findings),
     }
 
 
@@ -195,7 +200,7 @@ def definitions(payload: etree._Element, tag: str, space: str, *fields: str) -> 
     for element in payload.iterfind(space + tag):
         record = {**texts(element, space, *fields), "names": names(element, space)}
         for fraction in ("argument", "interharmonic"):
-            part = element.find(space + fraction)
+            part = first(element, space + fraction)
             if part is not None:
                 record[fraction] = texts(part, space, "denominator", "numerator")
         records.append(record)
@@ -215,7 +220,7 @@ def event(
     element: etree._Element, space: str, types: dict[str, Record], findings: Findings
 ) -> Record:
     """An EndDeviceEvent; `meter` is left to the caller."""
-    type_element = element.find(space + "EndDeviceEventType")
+    type_element = first(element, space + "EndDeviceEventType")
     ref = "" if type_element is None else type_element.get("ref", "").strip(SPACE)
     if not ref:
         findings.add("event_type_missing", element, local_name(element))
@@ -230,13 +235,13 @@ def event(
         **texts(element, space, "mRID", "issuerID", "issuerTrackingID", "reason", "severity"),
         "userID": text(element, space + "userID"),
         "createdDateTime": created,
-        "assets": named(element.find(space + "Assets"), space),
+        "assets": named(first(element, space + "Assets"), space),
         "endDeviceEventDetails": details,
         "endDeviceEventType": ref,
         "endDeviceEventTypeFields": [] if code is None else list(code),
         "endDeviceEventTypeDefinition": types.get(ref),
         "names": names(element, space),
-        "status": status(element.find(space + "status"), space, findings),
-        "usagePoint": named(element.find(space + "UsagePoint"), space),
+        "status": status(first(element, space + "status"), space, findings),
+        "usagePoint": named(first(element, space + "UsagePoint"), space),
         "meter": None,
     }

@@ -139,12 +139,12 @@ class ObjectReader:
     def meter_reading(self, element: etree._Element, findings: Findings) -> MeterReading:
         """What the element says. The result is of use only where `findings` stays empty."""
         space = self._space
-        meter = parts.meter(element.find(space + "Meter"), space, findings)
-        usage_point = parts.named(element.find(space + "UsagePoint"), space)
+        meter = parts.meter(parts.first(element, space + "Meter"), space, findings)
+        usage_point = parts.named(parts.first(element, space + "UsagePoint"), space)
         key = keys.first_key(usage_point, meter)
         if key is None:
             findings.add("meter_missing", element)
-        interval = element.find(space + "valuesInterval")
+        interval = parts.first(element, space + "valuesInterval")
         start, end = parts.period(interval, space, findings)
         facts = MeterReading(
             meter=meter,
@@ -165,7 +165,9 @@ class ObjectReader:
     def _interval_block(
         self, element: etree._Element, facts: MeterReading, findings: Findings
     ) -> None:
-        reading_type = self._reading_type(element, element.find(self._space + _TYPE), findings)
+        reading_type = self._reading_type(
+            element, parts.first(element, self._space + _TYPE), findings
+        )
         block = Block(series.INTERVAL_BLOCK, reading_type)
         block.pending = self._pending(element, findings)
         facts.blocks.append(block)
@@ -248,7 +250,7 @@ class ObjectReader:
 
     def _pending(self, block: etree._Element, findings: Findings) -> Record | None:
         space = self._space
-        element = block.find(space + "PendingCalculation")
+        element = parts.first(block, space + "PendingCalculation")
         if element is None:
             return None
         scalar = parts.text(element, space + "scalarFloat")
@@ -258,7 +260,9 @@ class ObjectReader:
             "scalarDenominator": parts.whole(element, space + "scalarDenominator"),
             "scalarFloat": None if scalar is None else float(scalar),
             "scalarNumerator": parts.whole(element, space + "scalarNumerator"),
-            "readingType": self._reading_type(element, element.find(self._space + _TYPE), findings),
+            "readingType": self._reading_type(
+                element, parts.first(element, self._space + _TYPE), findings
+            ),
         }
 
     def series_of(self, facts: MeterReading) -> list[Draft]:
