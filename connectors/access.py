@@ -19,7 +19,7 @@ import secrets
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final
@@ -99,6 +99,10 @@ class SourceAccess(_Table):
     allow: tuple[Rule, ...] = ()
     requests_per_s: float = Field(default=0, ge=0)
 
+    def allows(self, interface: str, noun: str, verb: str) -> bool:
+        """Whether one of the rules lets it in."""
+        return any(rule.allows(interface, noun, verb) for rule in self.allow)
+
 
 class Access(_Table):
     """The access file: systems by their name, and whose tokens are believed."""
@@ -121,10 +125,14 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who was authenticated. `source` is "" at a door that is open to whoever reaches it."""
+    """Who was authenticated. `source` is "" at a door that is open to whoever reaches it.
+
+    `known_by` is what it has shown, in the words of the access file.
+    """
 
     source: str
     access: SourceAccess
+    known_by: tuple[str | Named, ...] = ()
 
     def check(self, source: str, interface: str, noun: str, verb: str) -> None:
         """Refuse what this system may not send.
@@ -134,7 +142,7 @@ class Principal:
         """
         if self.source and source != self.source:
             raise MessageError(Problem("source_mismatch", xpath="/*/Header/Source"))
-        if not any(rule.allows(interface, noun, verb) for rule in self.access.allow):
+        if not self.access.allows(interface, noun, verb):
             raise MessageError(Problem("not_authorised", f"{verb} {noun} on {interface}"))
 
 
@@ -215,21 +223,36 @@ class Gatekeeper:
         """
         if self.sources is None:
             return OPEN
-        found = [self._owners[name] for name in shown.names if name in self._owners]
+        found = [self._known(name) for name in shown.names if name in self._owners]
         if shown.key:
             found.append(self.authenticate(shown.key))
         if shown.token:
-            named = self._owners.get(await self._tokens.verify(shown.token))
-            if named is None:
+            named = await self._tokens.verify(shown.token)
+            if named not in self._owners:
                 raise _failed("no system has what the token names")
-            found.append(named)
+            found.append(self._known(named))
         if not found and shown.names:
             raise _failed("no system has a name that the certificate says")
         if not found:
             raise MessageError(Problem("authentication_needed"))
-        if any(principal is not found[0] for principal in found):
+        if any(principal.source != found[0].source for principal in found):
             raise _failed("the credentials are those of different systems")
-        return found[0]
+        return replace(found[0], known_by=tuple(one for who in found for one in who.known_by))
+
+    def holds(self, principal: Principal, interface: str, noun: str, verb: str) -> bool:
+        """Whether who was let in once would be now: all it has shown, and the right.
+
+        A token is not judged again: what it names is.
+        """
+        if self.sources is None:
+            return True
+        owners = [self._owners.get(credential) for credential in principal.known_by]
+        return all(
+            owner is not None
+            and owner.source == principal.source
+            and owner.access.allows(interface, noun, verb)
+            for owner in owners
+        )
 
     def authenticate(self, key: str) -> Principal:
         """Who holds this key.
@@ -243,10 +266,13 @@ class Gatekeeper:
             return OPEN
         if not key:
             raise MessageError(Problem("authentication_needed"))
-        principal = self._owners.get(key_hash(key)) if _KEY.fullmatch(key) else None
-        if principal is None:
+        known = key_hash(key) if _KEY.fullmatch(key) else ""
+        if known not in self._owners:
             raise _failed("the API key is not known")
-        return principal
+        return self._known(known)
+
+    def _known(self, credential: str | Named) -> Principal:
+        return replace(self._owners[credential], known_by=(credential,))
 
     def wait_s(self, principal: Principal) -> float:
         """Count a request; 0 if it may go on, else after how many seconds one may."""

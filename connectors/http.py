@@ -186,7 +186,7 @@ class Entrance:
             failure = _failure(error, visit)
             outcome = "disconnected" if isinstance(error, ClientDisconnect) else failure.code
             if isinstance(failure, MessageError):
-                self._audit(visit, failure.code)
+                self.audit(visit, failure.code)
             response = refuse(failure)
         known = visit.interface if visit.interface in self._catalogue.interfaces else ""
         self._observe(known, outcome, time.monotonic() - visit.begun)
@@ -286,7 +286,7 @@ class Entrance:
         finally:
             self._requests -= 1
 
-    def _audit(self, visit: Visit, code: str) -> None:
+    def audit(self, visit: Visit, code: str) -> None:
         """Note the refusal of a system: who, what, when; never the key or the payload.
 
         Of strangers above a rate only the number is noted, in the next record of one.

@@ -26,6 +26,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Final
 
 from starlette.requests import Request
@@ -38,6 +39,7 @@ from connectors.http import RequestError
 from connectors.rest.config import RestLimits
 from connectors.selection import Selection, SelectionError, select
 from connectors.subscriptions import (
+    Batch,
     Beginning,
     LogMissingError,
     Position,
@@ -57,8 +59,15 @@ READING: Final = "get"
 Handed = Callable[[str, int], None]
 """(interface, events) -> None: told of what was handed to subscribers."""
 
+Withdrawn = Callable[[str], bool]
+"""(noun) -> bool: whether who subscribed may no longer; it is noted where it is so."""
+WITHDRAWN: Final = "not_authorised"
+"""The last word to such a one."""
+
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _RETRY_MS: Final = 1000
+# The access file is looked at as often: a right that is withdrawn ends in twice that.
+_LOOK_S: Final = 2.0
 # What is written at once; others have their turn in between.
 _CHUNK_BYTES: Final = 64 * 1024
 _LOGGER: Final = logging.getLogger("cimstream.rest")
@@ -86,9 +95,14 @@ class EventDoor:
         return self._open.total()
 
     async def subscribe(
-        self, request: Request, headers: Mapping[str, str], interface: str, principal: Principal
+        self,
+        request: Request,
+        headers: Mapping[str, str],
+        interface: str,
+        principal: Principal,
+        withdrawn: Withdrawn,
     ) -> Response:
-        """The stream that is asked for.
+        """The stream that is asked for, until it is `withdrawn`.
 
         Raises:
             MessageError: noun_unknown, not_authorised.
@@ -116,7 +130,8 @@ class EventDoor:
             subscription.close()
             self._left(source)
 
-        return _Stream(self._written(subscription, selection, interface), closed)
+        watched = _Watched(subscription, partial(withdrawn, noun.name))
+        return _Stream(self._written(watched, selection, interface), closed)
 
     def _noun(self, interface: str, name: str) -> Noun:
         noun = self._catalogue.noun(name)
@@ -166,7 +181,7 @@ class EventDoor:
             del self._open[source]
 
     async def _written(
-        self, subscription: Subscription, selection: Selection, interface: str
+        self, subscription: _Watched, selection: Selection, interface: str
     ) -> AsyncIterator[bytes]:
         """The stream, in pieces of some size; it ends with the reason."""
         yield f"retry: {_RETRY_MS}\nid: {subscription.position}\n\n".encode()
@@ -179,6 +194,8 @@ class EventDoor:
             yield _end("gateway_stopping")
         except UnavailableError:
             yield _end("unavailable")
+        except _WithdrawnError:
+            yield _end(WITHDRAWN)
         except Exception as error:  # noqa: BLE001 - the last place where it can become a word
             # Its text may hold what an event says.
             fields = {"kind": type(error).__name__, "position": str(subscription.position)}
@@ -186,7 +203,7 @@ class EventDoor:
             yield _end("processing_failed")
 
     async def _told(
-        self, subscription: Subscription, selection: Selection, interface: str
+        self, subscription: _Watched, selection: Selection, interface: str
     ) -> AsyncIterator[bytes]:
         """The events that are wanted, and where it stands when there are none for some time."""
         heard = time.monotonic()
@@ -228,6 +245,37 @@ def read_beginning(text: str) -> Beginning:
         return Beginning(time_ms=to_epoch_ms(text))
     except ValueError:
         raise RequestError("position_invalid") from None
+
+
+class _WithdrawnError(Exception):
+    """Whoever listens may no longer."""
+
+
+class _Watched:
+    """A subscription of which nothing more is given when the right to it is gone."""
+
+    def __init__(self, subscription: Subscription, withdrawn: Callable[[], bool]) -> None:
+        self._subscription = subscription
+        self._withdrawn = withdrawn
+
+    @property
+    def position(self) -> Position:
+        return self._subscription.position
+
+    async def next(self, within_s: float) -> Batch:
+        """What the subscription gives; also where nothing comes, the right is looked at.
+
+        Raises:
+            _WithdrawnError: it is gone.
+        """
+        deadline = time.monotonic() + within_s
+        while True:
+            left_s = deadline - time.monotonic()
+            batch = await self._subscription.next(max(0.0, min(_LOOK_S, left_s)))
+            if self._withdrawn():
+                raise _WithdrawnError
+            if batch.events or left_s <= _LOOK_S:
+                return batch
 
 
 class _Stream(Response):

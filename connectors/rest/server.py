@@ -49,7 +49,7 @@ from connectors.queries import Queries
 from connectors.rest import mapping
 from connectors.rest.config import RestLimits
 from connectors.rest.description import Description
-from connectors.rest.events import READING, EventDoor
+from connectors.rest.events import READING, WITHDRAWN, EventDoor
 from connectors.rest.json_form import message_of
 from connectors.rest.mapping import JSON, XML, Asking
 from connectors.rest.resource_routes import ResourceRoutes
@@ -82,6 +82,7 @@ class RestDoor:
         """
         self._catalogue = catalogue
         self._exchange = exchange
+        self._gatekeeper = gatekeeper
         self._limits = limits
         self.entrance = Entrance(
             catalogue,
@@ -121,7 +122,16 @@ class RestDoor:
             visit.body_read = True
             named = visit.request.path_params["noun"][:_NOUN_CHARS]
             visit.about = {"noun": named, "verb": READING}
-            return await events.subscribe(visit.request, visit.headers, visit.interface, principal)
+
+            def withdrawn(noun: str) -> bool:
+                if self._gatekeeper.holds(principal, visit.interface, noun, READING):
+                    return False
+                self.entrance.audit(visit, WITHDRAWN)
+                return True
+
+            return await events.subscribe(
+                visit.request, visit.headers, visit.interface, principal, withdrawn
+            )
 
         path = "/v1/{interface}/{noun:noun}/events"
         return [Route(path, self._guarded(subscribe), methods=["GET"])]

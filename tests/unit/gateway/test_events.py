@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from connectors.access import Gatekeeper, Rule, SourceAccess, key_hash, new_key
+from connectors.access import Access, Gatekeeper, Rule, SourceAccess, key_hash, new_key
 from connectors.exchange import UnavailableError
 from connectors.rest.config import RestLimits
 from connectors.rest.events import EventDoor
 from connectors.rest.server import RestDoor
-from connectors.subscriptions import Position, PositionExpiredError
+from connectors.subscriptions import Batch, Beginning, Position, PositionExpiredError
 from tests.unit.gateway.fake import FakeExchange
-from tests.unit.gateway.fake_log import LOG_ID, OUTAGES, FakeSubscriptions, outage
+from tests.unit.gateway.fake_log import (
+    LOG_ID,
+    OUTAGES,
+    FakeSubscription,
+    FakeSubscriptions,
+    outage,
+)
 from topics import load_catalogue
 
 CATALOGUE = load_catalogue()
@@ -49,10 +56,11 @@ class Client:
         self.events = EventDoor(
             CATALOGUE, logs, limits, lambda interface, count: self.handed.append((interface, count))
         )
+        self.gatekeeper = Gatekeeper(access)
         door = RestDoor(
             CATALOGUE,
             self.exchange,
-            Gatekeeper(access),
+            self.gatekeeper,
             limits,
             lambda *_: None,
             events=self.events,
@@ -196,6 +204,66 @@ def test_only_who_may_get_objects_hears_of_them_and_a_refusal_is_audited() -> No
     refused(client.get(), 401, "authentication_needed")
     told = client.exchange.audited[0]
     assert (told["by"], told["noun"], told["verb"]) == ("OMS-1", "Outages", "get")
+
+
+class Quiet(FakeSubscriptions):
+    """After its events comes nothing; `meanwhile` happens, and then the gateway ends."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__(THREE)
+        self._meanwhile = meanwhile
+
+    async def open(self, topic: str, beginning: Beginning) -> FakeSubscription:
+        begun = await super().open(topic, beginning)
+        return QuietSubscription(self, begun.position, self._meanwhile)
+
+
+class QuietSubscription(FakeSubscription):
+    def __init__(
+        self, owner: FakeSubscriptions, position: Position, meanwhile: Callable[[], None]
+    ) -> None:
+        super().__init__(owner, position)
+        self._meanwhile = meanwhile
+        self._looks = 0
+
+    async def next(self, within_s: float) -> Batch:
+        self._looks += 1
+        if self._looks == 2:
+            self._meanwhile()
+            return Batch((), self.position)
+        return await super().next(within_s)
+
+
+def changed(**sources: SourceAccess) -> str:
+    """The last word of a stream in whose midst the access file is another."""
+
+    def change() -> None:
+        client.gatekeeper.change(Access(sources=sources))
+
+    client = Client(Quiet(change), ACCESS)
+    *events, last = blocks(client.get(X_API_Key=KEY))
+    assert len(events) == 1 + len(THREE)
+    code: str = json.loads(last["data"])["code"]
+    audited = [told["code"] for told in client.exchange.audited if told["by"] == "DASHBOARD"]
+    assert audited == ([] if code == "gateway_stopping" else [code])
+    return code
+
+
+def test_a_right_that_is_withdrawn_ends_what_is_open_and_is_audited() -> None:
+    has = ACCESS["DASHBOARD"]
+    nothing = has.model_copy(update={"allow": ()})
+    other_key = has.model_copy(update={"keys": (key_hash(OTHER_KEY),)})
+    assert changed(DASHBOARD=nothing) == "not_authorised"
+    assert changed(DASHBOARD=other_key) == "not_authorised"
+    assert changed() == "not_authorised"
+    # The key is somebody else's now.
+    assert changed(OTHER=has) == "not_authorised"
+
+
+def test_another_access_file_that_takes_nothing_away_ends_nothing() -> None:
+    has = ACCESS["DASHBOARD"]
+    more = has.model_copy(update={"keys": (*has.keys, key_hash(OTHER_KEY)), "requests_per_s": 5})
+    assert changed(DASHBOARD=more) == "gateway_stopping"
 
 
 def test_a_source_has_only_so_many_subscriptions_and_a_process_too() -> None:
