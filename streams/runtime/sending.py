@@ -206,4 +206,9 @@ def _produce(
 def _delivery(topic: str, error: KafkaError | None, message: Message | None) -> Delivery:
     if error is not None or message is None:
         return Delivery(topic, -1, -1, error.str() if error else "no answer")
-    return Delivery(topic, message.partition() or 0, message.offset() or 0)
+    partition, offset = message.partition(), message.offset()
+    if partition is None or offset is None or offset < 0:
+        # The library calls that delivered. A broker whose clock jumped by more than a day had
+        # mixed its producers up by then, and some of these messages were nowhere (seen).
+        return Delivery(topic, -1, -1, "the broker takes it for a repeat and does not say of what")
+    return Delivery(topic, partition, offset)

@@ -76,3 +76,55 @@ def test_a_loop_is_told_that_its_producer_gave_up_and_goes_on(error: Exception) 
     assert [report.failure for report in reports] == [FATAL.str()]
     assert not sender.offer(Output("t", b"k", b"v"), reports.append)
     sender.finish(0.1)
+
+
+class Repeats:
+    """A producer whose broker takes everything for repeats of it does not say what."""
+
+    def __init__(self, offset: int | None) -> None:
+        self._offset = offset
+        self._queued: list[Callable[[KafkaError | None, Any], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._queued)
+
+    def produce(self, topic: str, *, on_delivery: Any, **_: Any) -> None:
+        self._queued.append(on_delivery)
+
+    def poll(self, timeout_s: float) -> int:
+        while self._queued:
+            self._queued.pop(0)(None, self)
+        return 0
+
+    flush = poll
+
+    def purge(self) -> None:
+        pass
+
+    def partition(self) -> int:
+        return 3
+
+    def offset(self) -> int | None:
+        return self._offset
+
+
+def reported(offset: int | None) -> list[Delivery]:
+    """By both senders."""
+    reports: list[Delivery] = []
+    sender, loop = Sender(SETTINGS, timeout_s=1), LoopSender(SETTINGS, timeout_s=1)
+    sender._producer = loop._producer = cast(Producer, Repeats(offset))
+    sender.send(Output("t", b"k", b"v"), reports.append)
+    sender.finish()
+    assert loop.offer(Output("t", b"k", b"v"), reports.append)
+    loop.serve()
+    return reports
+
+
+@pytest.mark.parametrize("offset", [None, -1001])
+def test_a_message_of_which_nobody_says_where_it_is_counts_as_failed(offset: int | None) -> None:
+    """Else its sender would not send it again, and it may be nowhere."""
+    assert [(told.offset, bool(told.failure)) for told in reported(offset)] == [(-1, True)] * 2
+
+
+def test_the_first_place_of_a_log_is_a_place() -> None:
+    assert reported(0) == [Delivery("t", 3, 0)] * 2
