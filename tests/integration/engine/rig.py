@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -339,8 +339,13 @@ class Progress:
         self._partitions = [KafkaPartition(names.source, p) for p in topic.partitions]
 
     def committed(self) -> dict[int, int]:
-        """Committed offset per input partition, 0 where there is none."""
-        found = self._consumer.committed(self._partitions, 10)
+        """Committed offset per input partition, 0 where there is none, or no coordinator yet."""
+        try:
+            found = self._consumer.committed(self._partitions, 10)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.NOT_COORDINATOR:
+                raise
+            return {at.partition: 0 for at in self._partitions}
         return {at.partition: max(0, at.offset) for at in found}
 
     def done(self) -> bool:
