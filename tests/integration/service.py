@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from queue import Queue
 from threading import Thread
 from typing import Any
@@ -48,3 +50,15 @@ class Service:
         """SIGTERM and the exit status."""
         self.process.terminate()
         return self.process.wait(PATIENCE_S)
+
+
+@contextmanager
+def killed_at_the_end(started: Sequence[Service]) -> Iterator[None]:
+    """Whatever of these still runs is killed, also where a test fails."""
+    try:
+        yield
+    finally:
+        for one in started:
+            if one.process.poll() is None:
+                one.process.kill()
+                one.process.wait()

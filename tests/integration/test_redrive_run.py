@@ -18,7 +18,7 @@ from streams.engine.record import Record
 from streams.runtime.headers import header
 from streams.runtime.reading import Range, TopicReader
 from tests.integration.data_rig import cimstream, committed, make_topics, message
-from tests.integration.service import PATIENCE_S
+from tests.integration.service import PATIENCE_S, killed_at_the_end
 from tests.integration.test_run import Run
 
 pytestmark = pytest.mark.integration
@@ -36,11 +36,8 @@ def run(kafka: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
         started.append(Run(kafka, tmp_path / "state", "--interface", "I7", **variables))
         return started[-1]
 
-    yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+    with killed_at_the_end(started):
+        yield start
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from streams.engine.kafka import KafkaSettings
 from streams.engine.record import Record
 from streams.runtime.reading import TopicReader
 from tests.integration.data_rig import make_topics
-from tests.integration.service import PATIENCE_S, Service
+from tests.integration.service import PATIENCE_S, Service, killed_at_the_end
 from topics import load_catalogue
 
 pytestmark = pytest.mark.integration
@@ -55,13 +55,8 @@ def make_run(kafka: str, tmp_path: Path) -> Iterator[Callable[..., Run]]:
         started.append(Run(kafka, tmp_path / folder, *arguments, **variables))
         return started[-1]
 
-    try:
+    with killed_at_the_end(started):
         yield start
-    finally:
-        for one in started:
-            if one.process.poll() is None:
-                one.process.kill()
-                one.process.wait()
 
 
 def cimstream(bootstrap: str, *arguments: str) -> str:

@@ -20,7 +20,7 @@ from streams.engine.record import Output, Record
 from streams.runtime.headers import header
 from streams.runtime.sending import Delivery, Sender
 from tests.integration.data_rig import committed
-from tests.integration.service import PATIENCE_S, Service
+from tests.integration.service import PATIENCE_S, Service, killed_at_the_end
 
 OUTBOUND, REJECTED = "cim.i4.outbound", "cim.i4.rejected"
 Answer = tuple[int, Mapping[str, str]]
@@ -234,10 +234,5 @@ def make_deliverer(bootstrap: str) -> Iterator[Callable[..., Deliver]]:
         started.append(Deliver(bootstrap, file, *arguments, **variables))
         return started[-1]
 
-    try:
+    with killed_at_the_end(started):
         yield start
-    finally:
-        for one in started:
-            if one.process.poll() is None:
-                one.process.kill()
-                one.process.wait()

@@ -339,14 +339,16 @@ class Progress:
         self._partitions = [KafkaPartition(names.source, p) for p in topic.partitions]
 
     def committed(self) -> dict[int, int]:
-        """Committed offset per input partition, 0 where there is none, or no coordinator yet."""
-        try:
-            found = self._consumer.committed(self._partitions, 10)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.NOT_COORDINATOR:
-                raise
-            return {at.partition: 0 for at in self._partitions}
-        return {at.partition: max(0, at.offset) for at in found}
+        """Committed offset per input partition, 0 where there is none."""
+        while True:
+            try:
+                found = self._consumer.committed(self._partitions, 10)
+            except KafkaException as error:  # a fresh broker has no coordinator for some moments
+                if error.args[0].code() != KafkaError.NOT_COORDINATOR:
+                    raise
+                time.sleep(0.1)
+            else:
+                return {at.partition: max(0, at.offset) for at in found}
 
     def done(self) -> bool:
         """Whether everything in the input is committed (control records aside)."""

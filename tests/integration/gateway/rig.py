@@ -14,7 +14,7 @@ import httpx
 
 from streams.engine.record import Record
 from tests.integration.data_rig import committed
-from tests.integration.service import PATIENCE_S, Service
+from tests.integration.service import PATIENCE_S, Service, killed_at_the_end
 
 XML = {"Content-Type": "application/xml"}
 
@@ -47,13 +47,8 @@ def make_gateway(kafka: str) -> Iterator[Any]:
         started.append(GatewayRun(kafka, *arguments, **variables))
         return started[-1]
 
-    try:
+    with killed_at_the_end(started):
         yield start
-    finally:
-        for one in started:
-            if one.process.poll() is None:
-                one.process.kill()
-                one.process.wait()
 
 
 def post(url: str, body: bytes, interface: str = "I7", **headers: str) -> httpx.Response:

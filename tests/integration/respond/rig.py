@@ -10,7 +10,7 @@ from typing import Any
 
 from streams.engine.record import Record
 from tests.integration.data_rig import ROOT, committed
-from tests.integration.service import PATIENCE_S, Service
+from tests.integration.service import PATIENCE_S, Service, killed_at_the_end
 from topics.replies import ANSWERS, SAME_AS
 
 # What it answers is never the same twice, so that a second answer would be seen.
@@ -75,11 +75,8 @@ def make_respond(kafka: str, folder: Path) -> Iterator[Callable[..., Respond]]:
         started.append(Respond(kafka, folder, *slot, *arguments, **variables))
         return started[-1]
 
-    yield start
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-            one.process.wait()
+    with killed_at_the_end(started):
+        yield start
 
 
 def query(
