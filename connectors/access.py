@@ -247,7 +247,7 @@ class Gatekeeper:
         if self.sources is None:
             return True
         owners = [self._owners.get(credential) for credential in principal.known_by]
-        return all(
+        return bool(owners) and all(
             owner is not None
             and owner.source == principal.source
             and owner.access.allows(interface, noun, verb)

@@ -46,6 +46,21 @@ def test_series_go_through_json_and_one_payload_and_are_the_same() -> None:
     assert [plain(one) for one in again] == expected
 
 
+def test_what_people_write_of_a_reading_is_kept_whatever_signs_it_has() -> None:
+    said = "a <Readings/> & \"b\" 'c' ]]> \r\n\t\r d"
+    run = {"from": 0, "count": 1, "ref": 'x"<&>', "comment": said, "source": said}
+    document = {**document_of(decoded(1.0, 2.0)), "qualities": [run]}
+    (again,) = read_back(record_of("MeterReadingSeries", document))
+    (kept,) = again["qualities"]
+    assert {name: kept[name] for name in run} == run
+
+
+def test_what_xml_cannot_say_is_refused() -> None:
+    run = {"from": 0, "count": 1, "ref": "x", "comment": "\x01", "source": None, "timeStamp": None}
+    with pytest.raises(UnwritableError):
+        payload_of("meter_readings", [{**decoded(1.0, 2.0), "qualities": [run]}])
+
+
 def test_an_event_goes_through_json_and_a_payload() -> None:
     document = {
         "mRID": "e-1", "createdDateTime": "2026-01-01T00:00:00Z",
